@@ -1,0 +1,149 @@
+/* The graph: the decode program of a model, a flat list of nodes in execution order.
+ *
+ * A model builder (reference/models/) turns a configuration into a graph; the reference executes it node by node; an
+ * optimised backend compiles the same graph to a plan. Shapes are not part of it: graph_infer_shapes() finds them for
+ * given inputs, so that one graph serves every latent size and batch.
+ *
+ * Values are SSA: each is an input or the output of exactly one node. Parameters are tensors of the checkpoint, named
+ * as the checkpoint names them, bound to memory by graph_bind_weights() (reference/weights.h).
+ *
+ * The channel axis is axis 1 of every value of rank >= 2. Linears work on the channel axis, so attention needs no
+ * reshaping: token n of an image is pixel (n / W, n % W).
+ */
+#ifndef REFERENCE_GRAPH_H
+#define REFERENCE_GRAPH_H
+
+#include "reference/tensor.h"
+
+enum op {
+    OP_CONV2D = 0,       /* x (N,C,H,W); weight (O,C/groups,kh,kw), bias (O) optional; zero padding */
+    OP_LINEAR,           /* x (N,C) or (N,C,H,W); weight (O,C), bias (O) optional: y = W x + b on axis 1 */
+    OP_GROUP_NORM,       /* x (N,C,H,W); weight (C), bias (C) */
+    OP_SILU,             /* x / (1 + exp(-x)) */
+    OP_RELU,             /* max(x, 0), NaN stays NaN */
+    OP_TANH_CLAMP,       /* limit * tanh(x / limit) */
+    OP_ADD,              /* alpha * a + beta * b, same shapes */
+    OP_AFFINE,           /* scale[c] * x + shift[c], constants of the model, one value or one a channel */
+    OP_SCALE_SHIFT,      /* x (N,C,H,W), e (1 or N, 2C): x * (1 + e[:, :C]) + e[:, C:] */
+    OP_UPSAMPLE_NEAREST, /* factor */
+    OP_AVG_POOL,         /* 2x2, stride 2; odd rows and columns at the end are dropped */
+    OP_CONCAT,           /* a, b on axis 1 */
+    OP_SLICE,            /* channels [first, first + count) of axis 1 */
+    OP_EMBEDDING,        /* no input; table (rows, dim): row `row` as (1, dim) */
+    OP_ATTENTION, /* q, k, v (N,C,H,W) each, or one packed qkv (N,3C,H,W); softmax(q k^T / sqrt(C)) v, one head */
+    OP_COUNT
+};
+
+/* Attributes by op. Only the member of the node's op is meaningful. */
+union op_attributes {
+    struct {
+        int32_t stride;
+        int32_t padding; /* the same on all four sides */
+        int32_t groups;
+    } conv2d;
+    struct {
+        int32_t groups;
+        double epsilon;
+    } group_norm;
+    struct {
+        double limit;
+    } tanh_clamp;
+    struct {
+        double alpha, beta;
+    } add;
+    struct {
+        const double *scale, *shift; /* `count` each, owned by the graph */
+        int32_t count;               /* 1, or the number of channels */
+    } affine;
+    struct {
+        int32_t factor;
+    } upsample_nearest;
+    struct {
+        int64_t first, count;
+    } slice;
+    struct {
+        int64_t row;
+    } embedding;
+};
+
+enum { GRAPH_MAX_NODE_INPUTS = 3, GRAPH_MAX_NODE_PARAMETERS = 2 };
+
+struct graph_node {
+    enum op op;
+    const char *module; /* owned by the graph: "decoder.mid_block.attentions.0.to_q"; "" where there is none */
+    int32_t inputs[GRAPH_MAX_NODE_INPUTS];
+    int32_t input_count;
+    int32_t output;
+    int32_t parameters[GRAPH_MAX_NODE_PARAMETERS]; /* weight, bias; conv2d, linear: bias may be absent */
+    int32_t parameter_count;
+    union op_attributes attributes;
+};
+
+/* How a parameter gets its numbers. */
+enum parameter_origin {
+    PARAMETER_STORED, /* read from the checkpoint */
+    PARAMETER_JOINED  /* the rows of `sources` one below the other (fused QKV: q, k, v) */
+};
+
+/* What a parameter is, so that synthetic weights can be given a fitting distribution. */
+enum parameter_role { PARAMETER_WEIGHT, PARAMETER_BIAS, PARAMETER_NORM_SCALE, PARAMETER_TABLE };
+
+struct graph_parameter {
+    const char *name; /* owned by the graph: "decoder.conv_in.weight" */
+    struct shape shape;
+    enum parameter_origin origin;
+    enum parameter_role role;
+    double synthetic_gain;        /* standard deviation is gain / sqrt(fan-in) for weights */
+    int32_t sources[3];           /* PARAMETER_JOINED: parameters of the same graph */
+    struct vaemark_tensor tensor; /* bound memory; data is NULL before binding and for joined parameters */
+};
+
+struct graph_input {
+    const char *name; /* "latents", "noise.0", ... */
+    int32_t value;
+    int32_t rank;
+    int64_t channels; /* of axis 1 */
+    int32_t scale;    /* height and width are the latents' times this */
+};
+
+struct vaemark_graph {
+    struct graph_node *nodes;
+    size_t node_count, node_capacity;
+    struct graph_parameter *parameters;
+    size_t parameter_count, parameter_capacity;
+    struct graph_input inputs[4];
+    size_t input_count;
+    int32_t value_count;
+    int32_t output;            /* the value that is the image */
+    struct graph_arena *arena; /* strings and constants */
+};
+
+struct vaemark_graph *graph_create(void);
+/* A deep copy; bound tensors still point at the same weights. NULL when memory is short. */
+struct vaemark_graph *graph_clone(const struct vaemark_graph *graph);
+void graph_free(struct vaemark_graph *graph);
+
+/* The name of an op, "conv2d". */
+const char *op_name(enum op op);
+
+/* Checks the inputs (names, rank, channels, dtype, sizes > 0, equal batches) and fills in the shape of every value:
+ * shapes[value_count]. VAEMARK_BAD_INPUT names the input, what was wanted and what was found. */
+enum vaemark_status graph_infer_shapes(const struct vaemark_graph *graph, const struct vaemark_tensors *inputs,
+                                       struct shape *shapes, struct error *error);
+
+/* 2 x multiply-adds of convolutions, linears and attention products; 0 for other ops. */
+uint64_t graph_node_flops(const struct vaemark_graph *graph, const struct graph_node *node, const struct shape *shapes);
+/* The least traffic of a node in bytes, its inputs, parameters and output once each, at that many bytes an element. */
+uint64_t graph_node_bytes(const struct vaemark_graph *graph, const struct graph_node *node, const struct shape *shapes,
+                          size_t element_size_bytes);
+uint64_t graph_flops(const struct vaemark_graph *graph, const struct shape *shapes);
+/* Numbers in all stored parameters. */
+uint64_t graph_parameter_elements(const struct vaemark_graph *graph);
+
+/* last_use[value]: index of the last node that reads it (node_count for the output, -1 if nobody does). */
+void graph_last_uses(const struct vaemark_graph *graph, int32_t *last_use);
+
+/* The accessor functions that a backend behind the ABI reads a graph through. */
+extern const struct vaemark_graph_api graph_api;
+
+#endif

@@ -1,0 +1,63 @@
+/* Models: a VAE type with a configuration and weights. reference/models/ has one file a VAE type; model_types[] has one
+ * row for each. models/NAME/config.json (at the top of the tree) are the presets. */
+#ifndef REFERENCE_MODEL_H
+#define REFERENCE_MODEL_H
+
+#include <jansson.h>
+
+#include "reference/graph.h"
+#include "reference/weights.h"
+
+/* A VAE type. `build` reads the configuration and what the checkpoint holds (`weights` may be NULL: a plain preset)
+ * and makes the graph. It fails with VAEMARK_BAD_INPUT naming the key, what was found and what is allowed. */
+struct model_type {
+    const char *name; /* as the ecosystem names the class: "AutoencoderKL" */
+    enum vaemark_status (*build)(const json_t *config, const struct weights *weights, struct vaemark_graph **graph,
+                                 struct error *error);
+    /* Brings tensor names of other layouts to the one of `build` (spec 2.1, 2.2). NULL: there is only one. Writes the
+     * canonical name of `name` or copies it. */
+    void (*canonical_name)(const char *name, char *canonical, size_t size_bytes);
+};
+
+extern const struct model_type model_types[];
+extern const size_t model_type_count;
+const struct model_type *model_type_find(const char *name); /* NULL if there is none */
+
+/* An opened model. Owns its graph, weights and configuration. */
+struct model {
+    char name[128];
+    const struct model_type *type;
+    char *config_path; /* for messages */
+    char *config_json; /* the text of config.json */
+    json_t *config;
+    struct weights *weights; /* NULL: graph only (shapes, counts) */
+    struct vaemark_graph *graph;
+};
+
+/* Reads a configuration file and builds the graph without weights: enough for shapes and counts. `name` is kept. */
+enum vaemark_status model_open_config(const char *config_path, const char *name, struct model **model,
+                                      struct error *error);
+/* Opens a configuration and a safetensors file, builds the graph and binds every parameter. */
+enum vaemark_status model_open(const char *config_path, const char *weights_path, const char *name,
+                               struct model **model, struct error *error);
+void model_free(struct model *model);
+
+/* The ABI's view of it, valid as long as the model. */
+struct vaemark_model model_abi(const struct model *model);
+
+/* In a folder as frameworks save it, the paths of config.json and of the one *.safetensors checkpoint, allocated.
+ * VAEMARK_BAD_INPUT names what is missing and how to give it. */
+enum vaemark_status model_find_files(const char *folder, char **config_path, char **weights_path, struct error *error);
+
+/* Capability table: VAE type x option. `reference/capability.c` holds it; `vaemark list models` prints it. */
+enum capability { CAPABILITY_MUST, CAPABILITY_MAY, CAPABILITY_MUST_REFUSE };
+/* What the project's own backends (own true) or others must do with an option on a VAE type. Unknown types and options
+ * are CAPABILITY_MUST_REFUSE. */
+enum capability capability_of(const char *vae_type, const char *option, bool own);
+const char *capability_name(enum capability capability); /* "must", "may", "must-refuse" */
+/* The options of the table, NULL-terminated. */
+extern const char *const capability_options[];
+/* VAEMARK_OK, or the one typed refusal with its message: "AutoencoderTiny does not take the option fuse_qkv: ...". */
+enum vaemark_status capability_check(const char *vae_type, const char *option, struct error *error);
+
+#endif

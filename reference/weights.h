@@ -1,0 +1,42 @@
+/* Weights: safetensors files, read by mmap and hostile until parsed; and synthetic weights for sizes that can't ship.
+ */
+#ifndef REFERENCE_WEIGHTS_H
+#define REFERENCE_WEIGHTS_H
+
+#include "reference/graph.h"
+
+/* An open safetensors file. Tensors point into the mapping, which is read-only. */
+struct weights;
+
+/* Opens and checks the whole header: lengths, JSON (size and depth limited), dtypes (F64 F32 F16 BF16 I32 I64; others
+ * are kept out but not an error unless asked for), shapes against byte counts, overlaps, gaps, end of file, duplicates.
+ * VAEMARK_BAD_INPUT names file, tensor, what was found and what was wanted. */
+enum vaemark_status weights_open(const char *path, struct weights **weights, struct error *error);
+void weights_free(struct weights *weights);
+const char *weights_path(const struct weights *weights);
+size_t weights_count(const struct weights *weights);
+const struct vaemark_tensor *weights_at(const struct weights *weights, size_t index);
+const struct vaemark_tensor *weights_find(const struct weights *weights, const char *name); /* NULL if there is none */
+
+/* Writes tensors to a safetensors file: beside it first, then renamed, so that an existing file is never harmed. */
+enum vaemark_status weights_write(const char *path, const struct vaemark_tensors *tensors, struct error *error);
+
+/* Binds every stored parameter of the graph to a tensor of the file. `canonical_name` (may be NULL) maps the file's
+ * names to the graph's. Trailing dimensions of 1 may be missing or extra. Tensors that nobody asks for are ignored; one
+ * that is missing or misshapen is VAEMARK_BAD_INPUT with its name, the shape wanted and the shape found. */
+enum vaemark_status graph_bind_weights(struct vaemark_graph *graph, const struct weights *weights,
+                                       void (*canonical_name)(const char *, char *, size_t), struct error *error);
+
+/* Reads a parameter, joined or stored, into `out` (shape_element_count of its shape). */
+void graph_read_parameter_f32(float *out, const struct vaemark_graph *graph, int32_t parameter);
+void graph_read_parameter_f64(double *out, const struct vaemark_graph *graph, int32_t parameter);
+
+/* Synthetic weights for every stored parameter: an integer counter-based generator keyed by seed and tensor name,
+ * uniform, F32, bit-identical on every machine. Written to `path` as safetensors if it is not there yet (atomically;
+ * safe for several processes at once). */
+enum vaemark_status weights_synthesize(const struct vaemark_graph *graph, uint64_t seed, const char *path,
+                                       struct error *error);
+/* Seeded latents and noise, close to normal (sum of uniforms, no libm): element `index` of stream `stream`. */
+float synthetic_normal(uint64_t seed, const char *stream, uint64_t index);
+
+#endif
