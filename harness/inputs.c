@@ -1,0 +1,187 @@
+#include "harness/inputs.h"
+
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/text.h"
+
+void inputs_free(struct input_set *set) {
+    for (size_t i = 0; i < set->count; i++) {
+        free(set->tensors[i].data);
+    }
+    set->count = 0;
+}
+
+struct vaemark_tensors inputs_list(struct input_set *set) {
+    return (struct vaemark_tensors){.items = set->tensors, .count = set->count};
+}
+
+static enum vaemark_status set_no_memory(const char *name, struct error *error) {
+    return error_set(error, VAEMARK_OUT_OF_MEMORY, "not enough memory for input '%s'", name);
+}
+
+/* Appends an F32 tensor with fresh memory; NULL when there is none. */
+static float *append_f32(struct input_set *set, const char *name, const struct shape *shape) {
+    int64_t count = shape_element_count(shape);
+    float *data = count > 0 ? malloc((size_t)count * sizeof *data) : NULL;
+    if (data) {
+        set->tensors[set->count++] = tensor_make(name, VAEMARK_F32, shape, data);
+    }
+    return data;
+}
+
+static bool shape_of_input(const struct graph_input *input, int64_t batch, int64_t height, int64_t width,
+                           struct shape *shape) {
+    int64_t scaled_height, scaled_width;
+    if (__builtin_mul_overflow(height, (int64_t)input->scale, &scaled_height) ||
+        __builtin_mul_overflow(width, (int64_t)input->scale, &scaled_width)) {
+        return false;
+    }
+    *shape = (struct shape){.rank = 4, .dims = {batch, input->channels, scaled_height, scaled_width}};
+    return shape_element_count(shape) > 0;
+}
+
+enum vaemark_status inputs_make(const struct vaemark_graph *graph, uint64_t seed, int64_t batch, int64_t height,
+                                int64_t width, int64_t ring, struct input_set *set, struct error *error) {
+    *set = (struct input_set){0};
+    for (size_t i = 0; i < graph->input_count && i < INPUTS_MAX; i++) {
+        const struct graph_input *input = &graph->inputs[i];
+        struct shape shape;
+        if (input->rank != 4 || !shape_of_input(input, batch, height, width, &shape)) {
+            inputs_free(set);
+            return error_set(error, VAEMARK_BAD_INPUT, "no input '%s' of batch %lld, latents %lldx%lld can be made",
+                             input->name, (long long)batch, (long long)height, (long long)width);
+        }
+        float *data = append_f32(set, input->name, &shape);
+        char stream[96];
+        snprintf(stream, sizeof stream, "%s/%lld", input->name, (long long)ring);
+        if (!data) {
+            inputs_free(set);
+            return set_no_memory(input->name, error);
+        }
+        int64_t count = shape_element_count(&shape);
+        for (int64_t k = 0; k < count; k++) {
+            data[k] = synthetic_normal(seed, stream, (uint64_t)k);
+        }
+    }
+    return VAEMARK_OK;
+}
+
+/* Copies a tensor of the file as F32, or as the integers it holds. */
+static enum vaemark_status append_copy(struct input_set *set, const char *name, const struct vaemark_tensor *found,
+                                       struct error *error) {
+    struct shape shape = tensor_shape(found);
+    size_t size_bytes = tensor_size_bytes(found);
+    bool integers = found->dtype == VAEMARK_I32 || found->dtype == VAEMARK_I64;
+    if (integers) {
+        void *data = malloc(size_bytes);
+        if (!data) {
+            return set_no_memory(name, error);
+        }
+        memcpy(data, found->data, size_bytes);
+        set->tensors[set->count++] = tensor_make(name, found->dtype, &shape, data);
+        return VAEMARK_OK;
+    }
+    float *data = append_f32(set, name, &shape);
+    if (!data) {
+        return set_no_memory(name, error);
+    }
+    tensor_read_f32(data, found, 0, shape_element_count(&shape));
+    return VAEMARK_OK;
+}
+
+static enum vaemark_status check_finite(const struct vaemark_tensor *tensor, struct error *error) {
+    struct shape shape = tensor_shape(tensor);
+    int64_t count = shape_element_count(&shape), bad = 0, first = 0;
+    const float *data = tensor->data;
+    for (int64_t i = 0; tensor->dtype == VAEMARK_F32 && i < count; i++) {
+        if (!isfinite(data[i])) {
+            first = bad++ ? first : i;
+        }
+    }
+    if (bad) {
+        return error_set(
+            error, VAEMARK_BAD_INPUT,
+            "tensor '%s' holds %lld values that are NaN or infinite, the first at element %lld; such a picture "
+            "is worthless (--allow-nonfinite decodes all the same)",
+            tensor->name, (long long)bad, (long long)first);
+    }
+    return VAEMARK_OK;
+}
+
+/* x[..., w] = x[..., (w + ring) mod W] * (1 - ring / 64): exact factors, so the same on every machine. */
+static void vary(struct vaemark_tensor *tensor, int64_t ring) {
+    struct shape shape = tensor_shape(tensor);
+    int64_t width = shape.dims[shape.rank - 1];
+    int64_t rows = shape_element_count(&shape) / width;
+    float factor = 1.0f - (float)ring / 64.0f;
+    float *row = malloc((size_t)width * sizeof *row);
+    if (!row) {
+        return;
+    }
+    for (int64_t r = 0; r < rows; r++) {
+        float *data = (float *)tensor->data + r * width;
+        for (int64_t w = 0; w < width; w++) {
+            row[w] = data[(w + ring) % width] * factor;
+        }
+        memcpy(data, row, (size_t)width * sizeof *row);
+    }
+    free(row);
+}
+
+/* Dimensions of zero have no data to read, and the graph's own check names them better. */
+static bool has_elements(const struct vaemark_tensor *tensor) {
+    struct shape shape = tensor_shape(tensor);
+    return shape_element_count(&shape) > 0;
+}
+
+static enum vaemark_status read_one(const struct weights *file, const struct graph_input *input, struct input_set *set,
+                                    struct error *error) {
+    const struct vaemark_tensor *found = weights_find(file, input->name);
+    if (!found) {
+        return error_set(error, VAEMARK_BAD_INPUT, "has no tensor '%s', which this decoder wants as an input",
+                         input->name);
+    }
+    if (!has_elements(found)) {
+        char text[160];
+        struct shape shape = tensor_shape(found);
+        return error_set(error, VAEMARK_BAD_INPUT, "tensor '%s' of shape %s has no elements", input->name,
+                         shape_format(&shape, text, sizeof text));
+    }
+    return append_copy(set, input->name, found, error);
+}
+
+enum vaemark_status inputs_read(const struct vaemark_graph *graph, const char *path, int64_t ring, bool allow_nonfinite,
+                                struct input_set *set, struct error *error) {
+    *set = (struct input_set){0};
+    struct weights *file = NULL;
+    enum vaemark_status status = weights_open(path, &file, error);
+    for (size_t i = 0; status == VAEMARK_OK && i < graph->input_count && i < INPUTS_MAX; i++) {
+        status = read_one(file, &graph->inputs[i], set, error);
+        if (status == VAEMARK_OK && !allow_nonfinite) {
+            status = check_finite(&set->tensors[set->count - 1], error);
+        }
+    }
+    struct shape *shapes = calloc((size_t)graph->value_count + 1, sizeof *shapes);
+    if (status == VAEMARK_OK && !shapes) {
+        status = set_no_memory("latents", error);
+    }
+    if (status == VAEMARK_OK) {
+        struct vaemark_tensors list = inputs_list(set);
+        status = graph_infer_shapes(graph, &list, shapes, error);
+    }
+    if (status == VAEMARK_OK && ring > 0 && set->tensors[0].dtype == VAEMARK_F32) {
+        vary(&set->tensors[0], ring);
+    }
+    if (status != VAEMARK_OK) {
+        if (error && !error->where[0]) {
+            snprintf(error->where, sizeof error->where, "%s", path);
+        }
+        inputs_free(set);
+    }
+    free(shapes);
+    weights_free(file);
+    return status;
+}

@@ -1,0 +1,337 @@
+#include "harness/models.h"
+
+#include <dirent.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "base/files.h"
+#include "base/hash.h"
+#include "base/text.h"
+
+static enum vaemark_status set_no_memory(struct error *error) {
+    return error_set(error, VAEMARK_OUT_OF_MEMORY, "not enough memory for the list of models");
+}
+
+enum vaemark_status models_add_override(struct models *models, const char *text, struct error *error) {
+    const char *equals = strchr(text, '=');
+    if (!equals || equals == text || !equals[1] || (size_t)(equals - text) >= sizeof models->overrides->model) {
+        return error_set(error, VAEMARK_INVALID_ARGUMENT, "--weights wants MODEL=FOLDER or MODEL=FILE, not '%s'", text);
+    }
+    struct weights_override *grown =
+        realloc(models->overrides, (models->override_count + 1) * sizeof *models->overrides);
+    if (!grown) {
+        return set_no_memory(error);
+    }
+    models->overrides = grown;
+    struct weights_override *added = &grown[models->override_count];
+    *added = (struct weights_override){.path = strdup(equals + 1)};
+    if (!added->path) {
+        return set_no_memory(error);
+    }
+    snprintf(added->model, sizeof added->model, "%.*s", (int)(equals - text), text);
+    models->override_count++;
+    return VAEMARK_OK;
+}
+
+static int compare_names(const void *a, const void *b) {
+    return strcmp(*(char *const *)a, *(char *const *)b);
+}
+
+void models_free_names(char **names) {
+    for (size_t i = 0; names && names[i]; i++) {
+        free(names[i]);
+    }
+    free(names);
+}
+
+char **models_preset_names(struct error *error) {
+    enum { MAX_PRESETS = 1000 };
+    char *data = NULL;
+    if (data_folder(&data, error) != VAEMARK_OK) {
+        return NULL;
+    }
+    char *folder = path_join(data, "models");
+    char **names = calloc(MAX_PRESETS + 1, sizeof *names);
+    DIR *listing = folder ? opendir(folder) : NULL;
+    size_t count = 0;
+    for (struct dirent *entry; names && listing && (entry = readdir(listing)) && count < MAX_PRESETS;) {
+        char *config = text_format("%s/%s/config.json", folder, entry->d_name);
+        if (config && entry->d_name[0] != '.' && access(config, R_OK) == 0) {
+            names[count] = strdup(entry->d_name);
+            count += names[count] != NULL;
+        }
+        free(config);
+    }
+    if (!listing) {
+        error_set_at(error, VAEMARK_IO_ERROR, folder ? folder : data,
+                     "cannot be listed; the project's data is incomplete");
+        free(names);
+        names = NULL;
+    } else {
+        closedir(listing);
+    }
+    if (names) {
+        qsort(names, count, sizeof *names, compare_names);
+    }
+    free(folder);
+    free(data);
+    return names;
+}
+
+static void run_model_free(struct run_model *model) {
+    if (model) {
+        model_free(model->model);
+        free(model->folder);
+        free(model->config_path);
+        free(model->weights_path);
+        free(model);
+    }
+}
+
+void models_free(struct models *models) {
+    for (size_t i = 0; i < models->count; i++) {
+        run_model_free(models->items[i]);
+    }
+    for (size_t i = 0; i < models->override_count; i++) {
+        free(models->overrides[i].path);
+    }
+    free(models->items);
+    free(models->overrides);
+    *models = (struct models){0};
+}
+
+static int64_t count_attentions(const struct vaemark_graph *graph) {
+    int64_t count = 0;
+    for (size_t i = 0; i < graph->node_count; i++) {
+        count += graph->nodes[i].op == OP_ATTENTION;
+    }
+    return count;
+}
+
+static bool is_folder(const char *path) {
+    struct stat status;
+    return stat(path, &status) == 0 && S_ISDIR(status.st_mode);
+}
+
+/* Fills in the paths of a preset; weights_path stays NULL where none lie beside the configuration. */
+static enum vaemark_status find_preset(struct run_model *model, struct error *error) {
+    char *data = NULL;
+    enum vaemark_status status = data_folder(&data, error);
+    if (status != VAEMARK_OK) {
+        return status;
+    }
+    model->folder = text_format("%s/models/%s", data, model->name);
+    model->config_path = text_format("%s/models/%s/config.json", data, model->name);
+    model->weights_path = text_format("%s/models/%s/diffusion_pytorch_model.safetensors", data, model->name);
+    free(data);
+    if (!model->folder || !model->config_path || !model->weights_path) {
+        return set_no_memory(error);
+    }
+    if (access(model->weights_path, F_OK) != 0) {
+        free(model->weights_path);
+        model->weights_path = NULL;
+    }
+    if (strchr(model->name, '/') || access(model->config_path, R_OK) != 0) {
+        char **names = models_preset_names(NULL);
+        const char *nearest = names ? text_nearest(model->name, (const char *const *)names) : NULL;
+        error_set(error, VAEMARK_INVALID_ARGUMENT, "there is no model '%s'%s%s%s ('vaemark list models' names them)",
+                  model->name, nearest ? "; did you mean '" : "", nearest ? nearest : "", nearest ? "'?" : "");
+        models_free_names(names);
+        return VAEMARK_INVALID_ARGUMENT;
+    }
+    return VAEMARK_OK;
+}
+
+/* --weights for this model: a folder brings its own configuration, a file only the tensors. */
+static enum vaemark_status apply_override(struct run_model *model, const char *path, struct error *error) {
+    if (is_folder(path)) {
+        free(model->config_path);
+        free(model->weights_path);
+        free(model->folder);
+        model->config_path = model->weights_path = NULL;
+        model->folder = strdup(path);
+        return model_find_files(path, &model->config_path, &model->weights_path, error);
+    }
+    free(model->weights_path);
+    model->weights_path = strdup(path);
+    return model->weights_path ? VAEMARK_OK : set_no_memory(error);
+}
+
+static enum vaemark_status add_model(struct models *models, struct run_model *model, struct error *error) {
+    if (models->count == models->capacity) {
+        size_t capacity = models->capacity ? 2 * models->capacity : 16;
+        struct run_model **grown = realloc(models->items, capacity * sizeof *grown);
+        if (!grown) {
+            return set_no_memory(error);
+        }
+        models->items = grown;
+        models->capacity = capacity;
+    }
+    models->items[models->count++] = model;
+    return VAEMARK_OK;
+}
+
+/* Opens what the paths say and files the model under its name; frees it on failure. */
+static enum vaemark_status finish(struct models *models, struct run_model *model, enum vaemark_status status,
+                                  struct run_model **found, struct error *error) {
+    if (status == VAEMARK_OK) {
+        status = model->weights_path
+                     ? model_open(model->config_path, model->weights_path, model->name, &model->model, error)
+                     : model_open_config(model->config_path, model->name, &model->model, error);
+    }
+    if (status == VAEMARK_OK) {
+        status = hash_file(model->config_path, model->config_sha256, error);
+    }
+    if (status == VAEMARK_OK) {
+        status = add_model(models, model, error);
+    }
+    if (status != VAEMARK_OK) {
+        run_model_free(model);
+        return status;
+    }
+    model->attention_count = count_attentions(model->model->graph);
+    *found = model;
+    return VAEMARK_OK;
+}
+
+enum vaemark_status models_find(struct models *models, const char *name, struct run_model **model,
+                                struct error *error) {
+    for (size_t i = 0; i < models->count; i++) {
+        if (strcmp(models->items[i]->name, name) == 0) {
+            *model = models->items[i];
+            return VAEMARK_OK;
+        }
+    }
+    struct run_model *opened = calloc(1, sizeof *opened);
+    if (!opened) {
+        return set_no_memory(error);
+    }
+    snprintf(opened->name, sizeof opened->name, "%s", name);
+    const char *override = NULL;
+    for (size_t i = 0; i < models->override_count; i++) {
+        override = strcmp(models->overrides[i].model, name) == 0 ? models->overrides[i].path : override;
+    }
+    enum vaemark_status status = VAEMARK_OK;
+    if (!override || !is_folder(override)) {
+        status = find_preset(opened, error);
+    }
+    if (status == VAEMARK_OK && override) {
+        status = apply_override(opened, override, error);
+    }
+    return finish(models, opened, status, model, error);
+}
+
+enum vaemark_status models_open_path(struct models *models, const char *preset, const char *weights,
+                                     struct run_model **model, struct error *error) {
+    if (preset && !weights) {
+        return models_find(models, preset, model, error);
+    }
+    struct run_model *opened = calloc(1, sizeof *opened);
+    if (!opened) {
+        return set_no_memory(error);
+    }
+    enum vaemark_status status = VAEMARK_OK;
+    if (preset) {
+        snprintf(opened->name, sizeof opened->name, "%s", preset);
+        status = is_folder(weights) ? VAEMARK_OK : find_preset(opened, error);
+    } else {
+        size_t length = strlen(weights);
+        while (length > 1 && weights[length - 1] == '/') {
+            length--;
+        }
+        size_t start = length;
+        while (start > 0 && weights[start - 1] != '/') {
+            start--;
+        }
+        snprintf(opened->name, sizeof opened->name, "%.*s", (int)(length - start), weights + start);
+        if (access(weights, F_OK) == 0 && !is_folder(weights)) {
+            status = error_set_at(error, VAEMARK_INVALID_ARGUMENT, weights,
+                                  "is a file, not a folder with a config.json; say which configuration it goes with: "
+                                  "--model NAME --weights FILE ('vaemark list models' names them)");
+        } else if (!is_folder(weights)) {
+            status = error_set_at(error, VAEMARK_BAD_INPUT, weights,
+                                  "no such folder; --weights wants a folder with config.json and a .safetensors file");
+        }
+    }
+    if (status == VAEMARK_OK) {
+        status = apply_override(opened, weights, error);
+    }
+    return finish(models, opened, status, model, error);
+}
+
+/* What the synthetic weights of a graph depend on, so that an old file in the cache is never taken for a new one. */
+static void make_synthetic_key(const struct vaemark_graph *graph, char key[65]) {
+    struct hash *hash = hash_begin();
+    for (size_t i = 0; hash && i < graph->parameter_count; i++) {
+        const struct graph_parameter *parameter = &graph->parameters[i];
+        hash_update(hash, parameter->name, strlen(parameter->name) + 1);
+        hash_update(hash, &parameter->shape, sizeof parameter->shape);
+        hash_update(hash, &parameter->role, sizeof parameter->role);
+        hash_update(hash, &parameter->synthetic_gain, sizeof parameter->synthetic_gain);
+    }
+    if (hash) {
+        hash_finish(hash, key);
+    } else {
+        key[0] = '\0';
+    }
+}
+
+static enum vaemark_status make_synthetic(const struct models *models, struct run_model *model,
+                                          void (*note)(const char *text), struct error *error) {
+    char *cache = NULL;
+    enum vaemark_status status = cache_folder(&cache, error);
+    if (status != VAEMARK_OK) {
+        return status;
+    }
+    char key[65], size_text[32];
+    make_synthetic_key(model->model->graph, key);
+    char *folder = path_join(cache, "weights");
+    status = folder ? folder_make(folder, error) : set_no_memory(error);
+    if (status == VAEMARK_OK) {
+        model->weights_path =
+            text_format("%s/%s-seed%llu-%.16s.safetensors", folder, model->name, (unsigned long long)models->seed, key);
+        status = model->weights_path ? VAEMARK_OK : set_no_memory(error);
+    }
+    if (status == VAEMARK_OK && access(model->weights_path, R_OK) != 0) {
+        double size_bytes = 4.0 * (double)graph_parameter_elements(model->model->graph);
+        char *text = text_format("making synthetic weights of %s (%s, once)", model->name,
+                                 text_format_bytes(size_bytes, size_text, sizeof size_text));
+        if (note && text) {
+            note(text);
+        }
+        free(text);
+        status = weights_synthesize(model->model->graph, models->seed, model->weights_path, error);
+    }
+    free(folder);
+    free(cache);
+    return status;
+}
+
+enum vaemark_status models_need_weights(struct models *models, struct run_model *model, void (*note)(const char *text),
+                                        struct error *error) {
+    enum vaemark_status status = VAEMARK_OK;
+    if (model->weights_sha256[0]) {
+        return status;
+    }
+    if (!model->weights_path) {
+        model->synthetic = true;
+        snprintf(model->origin, sizeof model->origin, "synthetic, seed %llu", (unsigned long long)models->seed);
+        status = make_synthetic(models, model, note, error);
+        struct model *bound = NULL;
+        if (status == VAEMARK_OK) {
+            status = model_open(model->config_path, model->weights_path, model->name, &bound, error);
+        }
+        if (status != VAEMARK_OK) {
+            return status;
+        }
+        model_free(model->model);
+        model->model = bound;
+    } else {
+        const char *slash = strrchr(model->weights_path, '/');
+        snprintf(model->origin, sizeof model->origin, "%s", slash ? slash + 1 : model->weights_path);
+    }
+    return hash_file(model->weights_path, model->weights_sha256, error);
+}
