@@ -17,6 +17,9 @@ const char *weights_path(const struct weights *weights);
 size_t weights_count(const struct weights *weights);
 const struct vaemark_tensor *weights_at(const struct weights *weights, size_t index);
 const struct vaemark_tensor *weights_find(const struct weights *weights, const char *name); /* NULL if there is none */
+/* The dtype, "I8", of a tensor that the file holds in a dtype which nothing here computes with; NULL otherwise. Such
+ * tensors are neither counted nor found. */
+const char *weights_unreadable_dtype(const struct weights *weights, const char *name);
 
 /* Writes tensors to a safetensors file: beside it first, then renamed, so that an existing file is never harmed. */
 enum vaemark_status weights_write(const char *path, const struct vaemark_tensors *tensors, struct error *error);
@@ -36,6 +39,10 @@ void graph_read_parameter_f64(double *out, const struct vaemark_graph *graph, in
  * safe for several processes at once). */
 enum vaemark_status weights_synthesize(const struct vaemark_graph *graph, uint64_t seed, const char *path,
                                        struct error *error);
+/* A file name for them in a cache, "sd15-seed0-0123456789abcdef.safetensors", allocated; it changes with whatever
+ * changes the numbers: model name, seed, parameter names, shapes, roles and gains, the generator's version. NULL when
+ * memory is short. */
+char *weights_synthetic_name(const struct vaemark_graph *graph, const char *model_name, uint64_t seed);
 /* Seeded latents and noise, close to normal (sum of uniforms, no libm): element `index` of stream `stream`. */
 float synthetic_normal(uint64_t seed, const char *stream, uint64_t index);
 

@@ -1,0 +1,41 @@
+/* What the files of weights_*.c share and nobody else sees. */
+#ifndef REFERENCE_WEIGHTS_INTERNAL_H
+#define REFERENCE_WEIGHTS_INTERNAL_H
+
+#include <jansson.h>
+#include <stdio.h>
+
+#include "reference/weights.h"
+
+/* The largest header that is parsed: real ones are below 1 MiB, and JSON takes many times its length in memory. */
+enum { WEIGHTS_MAX_HEADER_BYTES = 16 << 20 };
+
+struct unreadable_tensor {
+    const char *name; /* owned by the header */
+    const char *dtype;
+};
+
+struct weights {
+    char *path;
+    void *mapping;
+    size_t mapping_size_bytes;
+    json_t *header;               /* owns the names */
+    struct vaemark_tensor *items; /* by name */
+    size_t count;
+    struct unreadable_tensor *unreadable; /* by name */
+    size_t unreadable_count;
+};
+
+/* Fills in the tensors of an already mapped file. */
+enum vaemark_status weights_parse_header(struct weights *weights, struct error *error);
+
+/* Writes a file of these tensors, whose data `write` puts into the stream, one call a tensor, exactly its bytes. An
+ * error it meets stays in the stream, which is checked at the end. */
+enum vaemark_status weights_write_stream(const char *path, const struct vaemark_tensors *tensors,
+                                         void (*write)(FILE *stream, const struct vaemark_tensor *tensor, void *user),
+                                         void *user, struct error *error);
+
+/* "x.safetensors: tensor 'name'", with control characters of the name shown as '?'; returns `place`. */
+const char *weights_place(char place[512], const char *path, const char *tensor);
+
+#endif
