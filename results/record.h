@@ -15,7 +15,7 @@ struct column {
     const char *name;
     enum column_type type;
     size_t offset;           /* of the member in the row's struct */
-    const char *unit;        /* "ns", "bytes", "dB", "1" (a pure number), "text" */
+    const char *unit;        /* "ns", "bytes", "dB", "pixel", "pixel/s", "FLOP", "FLOP/s", "1" (a number), "text" */
     const char *description; /* one sentence */
 };
 

@@ -1,0 +1,224 @@
+#include "results/record.h"
+
+#include <math.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* Texts are many and small and live as long as the record, so they are packed into blocks that are freed together. */
+struct record_arena {
+    struct record_arena *older;
+    size_t used_bytes, capacity_bytes;
+    char bytes[];
+};
+
+enum { ARENA_BLOCK_BYTES = 64 * 1024 };
+
+static char *arena_take(struct record *record, size_t size_bytes) {
+    struct record_arena *block = record->arena;
+    if (!block || block->capacity_bytes - block->used_bytes < size_bytes) {
+        size_t capacity_bytes = size_bytes > ARENA_BLOCK_BYTES ? size_bytes : ARENA_BLOCK_BYTES;
+        if (capacity_bytes > SIZE_MAX - sizeof *block) {
+            return NULL;
+        }
+        block = malloc(sizeof *block + capacity_bytes);
+        if (!block) {
+            return NULL;
+        }
+        *block = (struct record_arena){.older = record->arena, .used_bytes = 0, .capacity_bytes = capacity_bytes};
+        record->arena = block;
+    }
+    char *taken = block->bytes + block->used_bytes;
+    block->used_bytes += size_bytes;
+    return taken;
+}
+
+struct record *record_create(void) {
+    struct record *record = calloc(1, sizeof *record);
+    if (record) {
+        for (int i = 0; i < TABLE_COUNT; i++) {
+            record->tables[i].schema = &results_schema[i];
+        }
+    }
+    return record;
+}
+
+void record_free(struct record *record) {
+    if (!record) {
+        return;
+    }
+    for (int i = 0; i < TABLE_COUNT; i++) {
+        free(record->tables[i].rows);
+    }
+    for (size_t i = 0; i < record->image_count; i++) {
+        free(record->images[i].pixels);
+    }
+    free(record->images);
+    free(record->facts);
+    while (record->arena) {
+        struct record_arena *older = record->arena->older;
+        free(record->arena);
+        record->arena = older;
+    }
+    free(record);
+}
+
+/* The length of the well-formed UTF-8 sequence at `text`, 0 if there is none (RFC 3629: no surrogates, no overlong
+ * forms, nothing above U+10FFFF). */
+static size_t utf8_sequence_length(const unsigned char *text) {
+    unsigned char first = text[0];
+    if (first < 0x80) {
+        return 1;
+    }
+    size_t length = first >= 0xF0 ? 4 : first >= 0xE0 ? 3 : 2;
+    if (first < 0xC2 || first > 0xF4) {
+        return 0;
+    }
+    for (size_t i = 1; i < length; i++) {
+        if ((text[i] & 0xC0) != 0x80) {
+            return 0;
+        }
+    }
+    bool overlong = (first == 0xE0 && text[1] < 0xA0) || (first == 0xF0 && text[1] < 0x90);
+    bool outside = (first == 0xED && text[1] > 0x9F) || (first == 0xF4 && text[1] > 0x8F);
+    return overlong || outside ? 0 : length;
+}
+
+/* What is written is UTF-8 for every reader, whatever a file name or a worker's message was: other bytes become U+FFFD.
+ * With `copy` NULL only counts. */
+static size_t copy_as_utf8(char *copy, const char *text) {
+    size_t size_bytes = 0;
+    for (const unsigned char *at = (const unsigned char *)text; *at;) {
+        size_t length = utf8_sequence_length(at);
+        const char *source = length ? (const char *)at : "\xEF\xBF\xBD";
+        size_t source_bytes = length ? length : 3;
+        if (copy) {
+            memcpy(copy + size_bytes, source, source_bytes);
+        }
+        size_bytes += source_bytes;
+        at += length ? length : 1;
+    }
+    return size_bytes;
+}
+
+const char *record_text(struct record *record, const char *text) {
+    if (!text || !*text) {
+        return "";
+    }
+    size_t length = copy_as_utf8(NULL, text);
+    char *copy = arena_take(record, length + 1);
+    if (!copy) {
+        return "";
+    }
+    copy_as_utf8(copy, text);
+    copy[length] = '\0';
+    return copy;
+}
+
+const char *record_format(struct record *record, const char *format, ...) {
+    va_list arguments;
+    char *text = NULL;
+    va_start(arguments, format);
+    int length = vasprintf(&text, format, arguments);
+    va_end(arguments);
+    if (length < 0) {
+        return "";
+    }
+    const char *copy = record_text(record, text);
+    free(text);
+    return copy;
+}
+
+/* Makes room for one more of `size_bytes` each; false when memory is short. */
+static bool grow(void **items, size_t count, size_t *capacity, size_t size_bytes) {
+    if (count < *capacity) {
+        return true;
+    }
+    if (*capacity > SIZE_MAX / 2 / size_bytes - 16) {
+        return false;
+    }
+    size_t wanted = *capacity * 2 + 16;
+    void *grown = realloc(*items, wanted * size_bytes);
+    if (!grown) {
+        return false;
+    }
+    *items = grown;
+    *capacity = wanted;
+    return true;
+}
+
+void *record_append(struct record *record, enum table_id id) {
+    struct table *table = &record->tables[id];
+    const struct table_schema *schema = table->schema;
+    if (!grow(&table->rows, table->count, &table->capacity, schema->row_size_bytes)) {
+        return NULL;
+    }
+    char *row = (char *)table->rows + table->count * schema->row_size_bytes;
+    memset(row, 0, schema->row_size_bytes);
+    for (size_t i = 0; i < schema->column_count; i++) {
+        const struct column *column = &schema->columns[i];
+        switch (column->type) {
+        case COLUMN_INTEGER:
+            *(int64_t *)(void *)(row + column->offset) = -1;
+            break;
+        case COLUMN_REAL:
+            *(double *)(void *)(row + column->offset) = NAN;
+            break;
+        case COLUMN_TEXT:
+            *(const char **)(void *)(row + column->offset) = "";
+            break;
+        }
+    }
+    table->count++;
+    return row;
+}
+
+bool record_add_fact(struct record *record, const char *key, const char *value, const char *unit) {
+    void *facts = record->facts;
+    if (!key || !*key || !grow(&facts, record->fact_count, &record->fact_capacity, sizeof *record->facts)) {
+        return false;
+    }
+    record->facts = facts;
+    record->facts[record->fact_count++] = (struct environment_fact){
+        .key = record_text(record, key), .value = record_text(record, value), .unit = record_text(record, unit)};
+    return true;
+}
+
+const char *record_fact(const struct record *record, const char *key) {
+    for (size_t i = 0; i < record->fact_count; i++) {
+        if (strcmp(record->facts[i].key, key) == 0) {
+            return record->facts[i].value;
+        }
+    }
+    return NULL;
+}
+
+bool record_add_image(struct record *record, const char *case_id, const char *kind, int64_t height, int64_t width,
+                      const uint8_t *pixels, double gain) {
+    int64_t row_bytes, size_bytes;
+    if (height <= 0 || width <= 0 || __builtin_mul_overflow(width, 3, &row_bytes) ||
+        __builtin_mul_overflow(height, row_bytes, &size_bytes)) {
+        return false;
+    }
+    void *images = record->images;
+    if (!grow(&images, record->image_count, &record->image_capacity, sizeof *record->images)) {
+        return false;
+    }
+    record->images = images;
+    uint8_t *copy = malloc((size_t)size_bytes); // (H, W, 3)
+    struct image_row *row = copy ? record_append(record, TABLE_IMAGES) : NULL;
+    if (!row) {
+        free(copy);
+        return false;
+    }
+    memcpy(copy, pixels, (size_t)size_bytes);
+    row->case_id = record_text(record, case_id);
+    row->kind = record_text(record, kind);
+    row->dataset = record_format(record, "/images/pixels/%04zu", record->image_count);
+    row->height = height;
+    row->width = width;
+    row->gain = gain;
+    record->images[record->image_count++] = (struct record_image){.height = height, .width = width, .pixels = copy};
+    return true;
+}
