@@ -169,8 +169,8 @@ static enum vaemark_status add_choice(const struct choice *choice, const struct 
 /* Every latents x batch x precision x options of a block for one model and one decoder. */
 static enum vaemark_status expand_choices(struct choice choice, const struct case_filter *filter,
                                           struct case_list *cases, struct error *error) {
-    static char *plain[] = {(char[]){"plain"}}, *fp32[] = {(char[]){"fp32"}};
-    static unsigned one[] = {1};
+    char plain_text[] = "plain", fp32_text[] = "fp32", *plain[] = {plain_text}, *fp32[] = {fp32_text};
+    const unsigned one[] = {1};
     const struct suite_block *block = choice.block;
     char *const *precisions = block->precisions_count ? block->precisions : fp32;
     char *const *options = block->options_count ? block->options : plain;

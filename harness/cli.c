@@ -64,8 +64,8 @@ static void set_unknown(const struct cli_usage *usage, const char *argument, str
 }
 
 /* Takes the option at argv[*index]; moves *index past a value that is an argument of its own. */
-static enum vaemark_status take_option(const struct cli_usage *usage, int argc, char **argv, int *index,
-                                       cli_take *take, void *context, struct error *error) {
+static enum vaemark_status take_option(const struct cli_usage *usage, int argc, char **argv, int *index, cli_take *take,
+                                       void *context, struct error *error) {
     const char *argument = argv[*index];
     const char *name = argument + 2;
     size_t length = strcspn(name, "=");

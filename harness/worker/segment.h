@@ -39,6 +39,13 @@ void segment_reset(struct segment *segment);
 void segment_poison(struct segment *segment, const struct segment_tensor *tensor);
 /* How many elements still hold poison. */
 int64_t segment_count_poison(const struct segment *segment, const struct segment_tensor *tensor);
+/* The same for memory outside a segment: a worker's image buffer. */
+void poison_fill(void *data, enum vaemark_dtype dtype, int64_t element_count);
+int64_t poison_count(const void *data, enum vaemark_dtype dtype, int64_t element_count);
+
+/* Guard bands: bytes of a pattern that depends on their place, so that a shifted copy does not pass. */
+void guard_fill(void *guard, size_t size_bytes);
+bool guard_intact(const void *guard, size_t size_bytes);
 /* True when every guard band is as it was; else `where` names the tensor and the side. */
 bool segment_guards_intact(const struct segment *segment, char *where, size_t size_bytes);
 
