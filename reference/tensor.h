@@ -1,4 +1,4 @@
-/* Tensors: helpers around the ABI's struct vaemark_tensor, and loops over threads. Always contiguous, row-major. */
+/* Tensors: helpers around the ABI's struct vaemark_tensor. Always contiguous, row-major. */
 #ifndef REFERENCE_TENSOR_H
 #define REFERENCE_TENSOR_H
 
