@@ -4,6 +4,7 @@
 #define HARNESS_ORACLE_H
 
 #include "harness/case.h"
+#include "harness/inputs.h"
 #include "harness/metrics.h"
 
 struct oracle {

@@ -1,0 +1,72 @@
+#include "harness/checks/checks.h"
+
+#include <math.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+
+const struct check_description check_descriptions[] = {
+    {"written", "every element of the image was written (it is poisoned before each decode)"},
+    {"finite", "the image holds no NaN or Inf"},
+    {"quality", "the RMS error against the FP32 reference is under the derived bound"},
+    {"largest-error", "so is the largest error"},
+    {"worst-tile", "so is the RMS error of the worst tile"},
+    {"psnr", "PSNR over [-1, 1] against the FP32 reference is over the suite's floor"},
+    {"in-bounds",
+     "guard bands around inputs, image and the host's allocations are untouched, inputs and weights unchanged"},
+    {"deterministic", "two decodes of the same latents are bit-identical, or agree within the bound where the backend "
+                      "declares that they need not be"},
+    {"nan-shows", "a NaN in the latents shows in the image"},
+    {"memory-planned", "the allocator's peak of activations and workspace is what was planned before the decode"},
+    {"memory-returned", "after close the allocator's balance is zero"},
+    {"not-cached",
+     "timed decodes of different latents differ pairwise, and one chosen afterwards agrees with its oracle"},
+    {"fuse-qkv/accepted", "fuse_qkv is accepted on AutoencoderKL, and so are unfuse and fuse again"},
+    {"fuse-qkv/modules", "the number of fused attentions is reported and is the graph's, zero where there are none"},
+    {"fuse-qkv/projections", "the trace shows one projection an attention in place of three, and the graph's FLOPs"},
+    {"fuse-qkv/weights-shown", "the joined weights show as bytes at the host's allocator"},
+    {"fuse-qkv/output", "the fused image agrees with the unfused one within the derived bound"},
+    {"fuse-qkv/second-fuse", "a second fuse changes nothing"},
+    {"fuse-qkv/unfuse", "unfuse restores the unfused image bit by bit and frees the joined weights"},
+    {"fuse-qkv/refused-at-open", "asked for at open, fuse_qkv is refused with the typed error before any work is done"},
+    {"fuse-qkv/refused", "asked for later, it is refused with the typed error naming VAE type and option"},
+    {"fuse-qkv/refused-again", "and refused the same way a second time"},
+    {"fuse-qkv/unchanged", "a refusal changes nothing: same image, same memory, and the decoder still decodes"},
+};
+const size_t check_description_count = sizeof check_descriptions / sizeof *check_descriptions;
+
+static bool is_known(const char *name) {
+    for (size_t i = 0; i < check_description_count; i++) {
+        if (strcmp(check_descriptions[i].name, name) == 0) {
+            return true;
+        }
+    }
+    return false;
+}
+
+void check_record(struct judgement *j, const struct finding *finding, const char *format, ...) {
+    char message[600];
+    va_list arguments;
+    va_start(arguments, format);
+    vsnprintf(message, sizeof message, format, arguments);
+    va_end(arguments);
+    bool passed = finding->passed && is_known(finding->name);
+    struct check_row *row = record_append(j->record, TABLE_CHECKS);
+    if (row) {
+        row->case_id = record_text(j->record, j->item->id);
+        row->name = record_text(j->record, finding->name);
+        row->outcome = passed ? "passed" : "failed";
+        row->value = finding->value;
+        row->bound = finding->bound;
+        row->derivation = record_text(j->record, finding->derivation);
+        row->evidence = finding->decoders_word ? "decoder" : "harness";
+        row->message = record_text(j->record, message);
+    }
+    /* A check that could not be recorded must not count as passed. */
+    passed = passed && row;
+    j->passed_checks += passed;
+    j->failed_checks += !passed;
+    if (!passed && !j->first_failure[0]) {
+        snprintf(j->first_failure, sizeof j->first_failure, "%.60s: %.500s", finding->name, message);
+    }
+}

@@ -1,0 +1,73 @@
+/* Checks: one property each that a case must have, with a name, a bound and the reason for the bound. */
+#ifndef HARNESS_CHECKS_CHECKS_H
+#define HARNESS_CHECKS_CHECKS_H
+
+#include "harness/oracle.h"
+#include "harness/session.h"
+#include "results/record.h"
+
+/* A row of `vaemark list checks`. */
+struct check_description {
+    const char *name, *holds_when;
+};
+extern const struct check_description check_descriptions[];
+extern const size_t check_description_count;
+
+/* A case while it is being judged. */
+struct judgement {
+    const struct run_case *item;
+    const struct suite *suite;
+    struct record *record;
+    struct oracles *oracles;
+    uint64_t seed;
+    struct option_list open_options; /* the case's, with threads, without fuse_qkv */
+    struct session session;
+    struct input_set sets[SESSION_MAX_SETS]; /* the ring, then one with a NaN */
+    size_t ring, set_count;
+    const struct oracle *oracle; /* of ring member 0 */
+    struct case_row *row;
+    struct vaemark_tensor first_image; /* of ring member 0; owned */
+    char first_hash[65];
+    uint64_t graph_flops;
+    bool deterministic; /* as declared */
+    int64_t passed_checks, failed_checks;
+    char first_failure[600];
+};
+
+/* What a check found. `passed` false fails the case. value and bound are NaN where the check is not about a number. */
+struct finding {
+    const char *name;
+    bool passed;
+    double value, bound;
+    const char *derivation;
+    bool decoders_word; /* evidence is the decoder's own word, not what the harness saw */
+};
+
+/* Records a finding with a message; an unknown name is a defect and fails the case. */
+void check_record(struct judgement *j, const struct finding *finding, const char *format, ...)
+    __attribute__((format(printf, 3, 4)));
+
+/* The image that lies in the segment, against an oracle: written, finite, quality, largest-error, worst-tile, psnr.
+ * `prefix` is put before what is recorded in the row (the first image's figures only). */
+enum vaemark_status check_image(struct judgement *j, const struct oracle *oracle, bool fill_row, struct error *error);
+/* One name for one quality check of the segment's image against another image, bound as derived for the case. */
+enum vaemark_status check_same_within_bound(struct judgement *j, const char *name, const struct vaemark_tensor *image,
+                                            const struct vaemark_tensor *wanted, const char *what, struct error *error);
+
+/* Guards, inputs and weights are as they were; weights_before is the hash from before the decodes. */
+enum vaemark_status check_in_bounds(struct judgement *j, const char *weights_before, struct error *error);
+enum vaemark_status check_deterministic(struct judgement *j, struct error *error);
+enum vaemark_status check_nan_shows(struct judgement *j, struct error *error);
+enum vaemark_status check_memory_planned(struct judgement *j, struct error *error);
+/* Timed outputs: other inputs, other outputs; and one chosen afterwards agrees with its oracle. */
+enum vaemark_status check_not_cached(struct judgement *j, const struct worker_sample *samples, size_t sample_count,
+                                     struct error *error);
+/* Closes the decoder: the allocator's balance is zero. */
+enum vaemark_status check_memory_returned(struct judgement *j, struct error *error);
+
+/* Fuse-QKV where it must work: leaves the decoder fused. */
+enum vaemark_status check_fuse_qkv_works(struct judgement *j, struct error *error);
+/* Fuse-QKV where it must be refused; leaves the decoder plain. */
+enum vaemark_status check_fuse_qkv_refused(struct judgement *j, struct error *error);
+
+#endif

@@ -1,0 +1,124 @@
+/* Checks on one decoded image: written, finite, quality, largest-error, worst-tile, psnr. */
+#include <math.h>
+#include <string.h>
+
+#include "harness/checks/checks.h"
+
+/* The reference cannot be held against itself: its FP32 image is held against FP64, with the bound that the original
+ * framework's goldens are held to. */
+enum { GOLDEN_BOUND_INVERSE = 50000 }; /* 2e-5 of the largest |image| */
+
+struct image_bounds {
+    struct bound rms, largest, tile;
+    const struct vaemark_tensor *wanted;
+    const char *wanted_name;
+};
+
+static struct bound golden_bound(double oracle_max_abs) {
+    struct bound bound = {.value = oracle_max_abs / GOLDEN_BOUND_INVERSE};
+    strcpy(bound.derivation, "FP32 reference against FP64: 2e-5 max|oracle|, as its goldens");
+    return bound;
+}
+
+static struct image_bounds choose_bounds(const struct judgement *j, const struct oracle *oracle) {
+    const struct metrics *own = &oracle->own_error;
+    struct image_bounds bounds = {.wanted = &oracle->image_fp32, .wanted_name = "the FP32 reference"};
+    if (strcmp(j->item->decoder->backend, "reference") == 0) {
+        bounds.wanted = &oracle->image_fp64;
+        bounds.wanted_name = "FP64";
+        bounds.rms = bounds.largest = bounds.tile = golden_bound(own->oracle_max_abs);
+        return bounds;
+    }
+    bounds.rms = bound_derive(own->rms_error, own->oracle_max_abs, j->item->precision);
+    bounds.largest = bound_derive(own->max_abs_error, own->oracle_max_abs, j->item->precision);
+    bounds.tile = bound_derive(own->rms_worst_tile, own->oracle_max_abs, j->item->precision);
+    return bounds;
+}
+
+static void record_bounded(struct judgement *j, const char *name, double value, const struct bound *bound,
+                           const char *what, const char *against) {
+    struct finding finding = {.name = name,
+                              .passed = value <= bound->value,
+                              .value = value,
+                              .bound = bound->value,
+                              .derivation = bound->derivation};
+    check_record(j, &finding, "%s against %s is %.3g, the bound %.3g", what, against, value, bound->value);
+}
+
+static void check_written(struct judgement *j) {
+    int64_t unwritten = segment_count_poison(worker_segment(j->session.worker), &j->session.image);
+    struct finding finding = {.name = "written",
+                              .passed = unwritten == 0,
+                              .value = (double)unwritten,
+                              .bound = 0,
+                              .derivation = "every element of the image is an output"};
+    check_record(j, &finding, "%lld elements of the image were not written", (long long)unwritten);
+}
+
+static void check_finite(struct judgement *j, const struct metrics *m) {
+    struct finding finding = {.name = "finite",
+                              .passed = m->nonfinite == 0,
+                              .value = (double)m->nonfinite,
+                              .bound = 0,
+                              .derivation = "finite latents and weights have a finite image"};
+    check_record(j, &finding, "%lld values of the image are NaN or infinite", (long long)m->nonfinite);
+}
+
+static void check_psnr(struct judgement *j, const struct metrics *m, const char *against) {
+    double floor_db = j->item->block->min_psnr_db;
+    if (!(floor_db > 0)) {
+        return;
+    }
+    struct finding finding = {.name = "psnr",
+                              .passed = m->psnr_db >= floor_db,
+                              .value = m->psnr_db,
+                              .bound = floor_db,
+                              .derivation = "the suite's min_psnr_db"};
+    check_record(j, &finding, "PSNR against %s is %.1f dB, the suite wants %.1f dB", against, m->psnr_db, floor_db);
+}
+
+static void fill_figures(struct case_row *row, const struct metrics *m) {
+    row->psnr_db = m->psnr_db;
+    row->psnr8_db = m->psnr8_db;
+    row->psnr_worst_tile_db = m->psnr_worst_tile_db;
+    row->ssim = m->ssim;
+    row->relative_l2 = m->relative_l2;
+    row->max_abs_error = m->max_abs_error;
+    row->image_min = m->image_min;
+    row->image_max = m->image_max;
+    row->image_std = m->image_std;
+}
+
+enum vaemark_status check_image(struct judgement *j, const struct oracle *oracle, bool fill_row, struct error *error) {
+    struct image_bounds bounds = choose_bounds(j, oracle);
+    struct vaemark_tensor image = session_image(&j->session);
+    struct metrics m;
+    enum vaemark_status status = metrics_compare(&image, bounds.wanted, &m, error);
+    if (status != VAEMARK_OK) {
+        return status;
+    }
+    if (fill_row) {
+        fill_figures(j->row, &m);
+    }
+    check_written(j);
+    check_finite(j, &m);
+    record_bounded(j, "quality", m.rms_error, &bounds.rms, "the RMS error", bounds.wanted_name);
+    record_bounded(j, "largest-error", m.max_abs_error, &bounds.largest, "the largest error", bounds.wanted_name);
+    record_bounded(j, "worst-tile", m.rms_worst_tile, &bounds.tile, "the RMS error of the worst tile",
+                   bounds.wanted_name);
+    check_psnr(j, &m, bounds.wanted_name);
+    return VAEMARK_OK;
+}
+
+enum vaemark_status check_same_within_bound(struct judgement *j, const char *name, const struct vaemark_tensor *image,
+                                            const struct vaemark_tensor *wanted, const char *what,
+                                            struct error *error) {
+    const struct metrics *own = &j->oracle->own_error;
+    struct bound bound = bound_derive(own->max_abs_error, own->oracle_max_abs, j->item->precision);
+    struct metrics m;
+    enum vaemark_status status = metrics_compare(image, wanted, &m, error);
+    if (status == VAEMARK_OK) {
+        record_bounded(j, name, m.max_abs_error, &bound, "the largest difference", what);
+    }
+    return status;
+}
