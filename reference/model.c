@@ -1,0 +1,257 @@
+/* Models: configuration, weights and graph put together. */
+#include "reference/model.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "base/files.h"
+#include "base/text.h"
+#include "reference/models/models.h"
+
+/* A real config.json is one or two KiB. */
+enum { MAX_CONFIG_BYTES = 1 << 20, MAX_KNOWN_TYPES = 32 };
+
+const struct model_type model_types[] = {
+    {.name = "AutoencoderKL", .build = autoencoder_kl_build},
+    {.name = "AutoencoderTiny", .build = autoencoder_tiny_build, .canonical_name = autoencoder_tiny_canonical_name},
+    {.name = "ConsistencyDecoderVAE", .build = consistency_decoder_vae_build},
+};
+const size_t model_type_count = sizeof model_types / sizeof model_types[0];
+
+const struct model_type *model_type_find(const char *name) {
+    for (size_t i = 0; i < model_type_count; i++) {
+        if (strcmp(model_types[i].name, name) == 0) {
+            return &model_types[i];
+        }
+    }
+    return NULL;
+}
+
+/* "A, B, C" of the known types. */
+static void list_known_types(char *text, size_t size_bytes) {
+    size_t used = 0;
+    text[0] = '\0';
+    for (size_t i = 0; i < model_type_count && used < size_bytes; i++) {
+        int length = snprintf(text + used, size_bytes - used, "%s%s", i == 0 ? "" : ", ", model_types[i].name);
+        used += length > 0 ? (size_t)length : 0;
+    }
+}
+
+static enum vaemark_status choose_type(struct model *model, struct error *error) {
+    const char *names[MAX_KNOWN_TYPES] = {NULL};
+    char known[512];
+    const json_t *class_name = json_object_get(model->config, "_class_name");
+    list_known_types(known, sizeof known);
+    if (!json_is_object(model->config)) {
+        return error_set_at(error, VAEMARK_BAD_INPUT, model->config_path, "is not a JSON object");
+    }
+    if (!json_is_string(class_name)) {
+        return error_set_at(error, VAEMARK_BAD_INPUT, model->config_path,
+                            "has %s \"_class_name\", the text that says which VAE type this is; known are %s",
+                            class_name == NULL ? "no" : "an unusable", known);
+    }
+    model->type = model_type_find(json_string_value(class_name));
+    if (model->type != NULL) {
+        return VAEMARK_OK;
+    }
+    for (size_t i = 0; i < model_type_count && i + 1 < MAX_KNOWN_TYPES; i++) {
+        names[i] = model_types[i].name;
+    }
+    const char *nearest = text_nearest(json_string_value(class_name), names);
+    char *shown = json_dumps(class_name, JSON_ENCODE_ANY | JSON_ENSURE_ASCII);
+    error_set_at(error, VAEMARK_UNSUPPORTED_MODEL, model->config_path,
+                 "\"_class_name\" is %.100s, which is no VAE type known here%s%s%s; known are %s",
+                 shown == NULL ? "?" : shown, nearest == NULL ? "" : " (did you mean ", nearest == NULL ? "" : nearest,
+                 nearest == NULL ? "" : "?)", known);
+    free(shown);
+    return VAEMARK_UNSUPPORTED_MODEL;
+}
+
+static enum vaemark_status load_config(struct model *model, struct error *error) {
+    size_t size_bytes = 0;
+    json_error_t json_error;
+    enum vaemark_status status =
+        file_read(model->config_path, MAX_CONFIG_BYTES, &model->config_json, &size_bytes, error);
+    if (status != VAEMARK_OK) {
+        return status;
+    }
+    model->config = json_loadb(model->config_json, size_bytes, JSON_REJECT_DUPLICATES, &json_error);
+    if (model->config == NULL) {
+        return error_set_at(error, VAEMARK_BAD_INPUT, model->config_path, "line %d, column %d: not valid JSON: %s",
+                            json_error.line, json_error.column, json_error.text);
+    }
+    return choose_type(model, error);
+}
+
+/* Builders know keys and modules, not files: the file is put before what they say. */
+static enum vaemark_status build_graph(struct model *model, struct error *error) {
+    struct error inner = {.status = VAEMARK_OK};
+    enum vaemark_status status = model->type->build(model->config, model->weights, &model->graph, &inner);
+    if (status != VAEMARK_OK) {
+        error_set_at(error, status, model->config_path, "%s%s%s", inner.where, inner.where[0] == '\0' ? "" : " ",
+                     inner.message);
+    }
+    return status;
+}
+
+static enum vaemark_status start(const char *config_path, const char *name, struct model **model, struct error *error) {
+    *model = calloc(1, sizeof **model);
+    if (*model == NULL || ((*model)->config_path = strdup(config_path)) == NULL) {
+        model_free(*model);
+        *model = NULL;
+        return error_set_at(error, VAEMARK_OUT_OF_MEMORY, config_path, "no memory to open it");
+    }
+    snprintf((*model)->name, sizeof(*model)->name, "%s", name);
+    return load_config(*model, error);
+}
+
+/* Frees what was opened on failure, so that a caller gets a model or nothing. */
+static enum vaemark_status finish(struct model **model, enum vaemark_status status) {
+    if (status != VAEMARK_OK) {
+        model_free(*model);
+        *model = NULL;
+    }
+    return status;
+}
+
+enum vaemark_status model_open_config(const char *config_path, const char *name, struct model **model,
+                                      struct error *error) {
+    enum vaemark_status status = start(config_path, name, model, error);
+    if (status == VAEMARK_OK) {
+        status = build_graph(*model, error);
+    }
+    return finish(model, status);
+}
+
+enum vaemark_status model_open(const char *config_path, const char *weights_path, const char *name,
+                               struct model **model, struct error *error) {
+    enum vaemark_status status = start(config_path, name, model, error);
+    if (status == VAEMARK_OK) {
+        status = weights_open(weights_path, &(*model)->weights, error);
+    }
+    if (status == VAEMARK_OK) {
+        status = build_graph(*model, error);
+    }
+    if (status == VAEMARK_OK) {
+        status = graph_bind_weights((*model)->graph, (*model)->weights, (*model)->type->canonical_name, error);
+    }
+    return finish(model, status);
+}
+
+void model_free(struct model *model) {
+    if (model == NULL) {
+        return;
+    }
+    graph_free(model->graph);
+    weights_free(model->weights);
+    json_decref(model->config);
+    free(model->config_json);
+    free(model->config_path);
+    free(model);
+}
+
+struct vaemark_model model_abi(const struct model *model) {
+    return (struct vaemark_model){
+        .struct_size = sizeof(struct vaemark_model),
+        .name = model->name,
+        .vae_type = model->type->name,
+        .config_json = model->config_json,
+        .weights_path = model->weights == NULL ? "" : weights_path(model->weights),
+        .graph = model->graph,
+        .graph_api = &graph_api,
+    };
+}
+
+static bool is_weights_name(const char *name) {
+    static const char SUFFIX[] = ".safetensors";
+    size_t length = strlen(name), suffix = sizeof SUFFIX - 1;
+    return name[0] != '.' && length > suffix && strcmp(name + length - suffix, SUFFIX) == 0;
+}
+
+static int compare_names(const void *left, const void *right) {
+    return strcmp(left, right);
+}
+
+enum { MAX_LISTED_WEIGHTS = 8 };
+
+/* The one *.safetensors of a folder that has no diffusion_pytorch_model.safetensors. */
+static enum vaemark_status find_only_weights(const char *folder, char **weights_path, struct error *error) {
+    char names[MAX_LISTED_WEIGHTS][256], list[1024] = "";
+    size_t count = 0;
+    DIR *directory = opendir(folder);
+    if (directory == NULL) {
+        return error_set_at(error, VAEMARK_IO_ERROR, folder, "cannot be listed: %s", strerror(errno));
+    }
+    for (struct dirent *entry = readdir(directory); entry != NULL; entry = readdir(directory)) {
+        if (is_weights_name(entry->d_name)) {
+            if (count < MAX_LISTED_WEIGHTS) {
+                snprintf(names[count], sizeof names[0], "%s", entry->d_name);
+            }
+            count++;
+        }
+    }
+    closedir(directory);
+    if (count == 0) {
+        return error_set_at(error, VAEMARK_BAD_INPUT, folder,
+                            "holds no diffusion_pytorch_model.safetensors and no other *.safetensors; give a folder "
+                            "that a checkpoint was saved to");
+    }
+    if (count == 1) {
+        *weights_path = path_join(folder, names[0]);
+        return *weights_path != NULL ? VAEMARK_OK : error_set_at(error, VAEMARK_OUT_OF_MEMORY, folder, "no memory");
+    }
+    size_t shown = count < MAX_LISTED_WEIGHTS ? count : MAX_LISTED_WEIGHTS;
+    qsort(names, shown, sizeof names[0], compare_names); /* a folder's own order is none */
+    for (size_t i = 0; i < shown; i++) {
+        size_t used = strlen(list);
+        snprintf(list + used, sizeof list - used, "%s%.90s", i == 0 ? "" : ", ", names[i]);
+    }
+    return error_set_at(error, VAEMARK_BAD_INPUT, folder,
+                        "holds %zu *.safetensors files (%.700s%s) and none is named "
+                        "diffusion_pytorch_model.safetensors; rename the right one so",
+                        count, list, count > shown ? ", ..." : "");
+}
+
+static enum vaemark_status check_folder(const char *folder, struct error *error) {
+    struct stat facts;
+    if (stat(folder, &facts) != 0) {
+        return error_set_at(error, VAEMARK_BAD_INPUT, folder, "cannot be opened: %s", strerror(errno));
+    }
+    return S_ISDIR(facts.st_mode) ? VAEMARK_OK
+                                  : error_set_at(error, VAEMARK_BAD_INPUT, folder,
+                                                 "is not a folder; one with config.json and *.safetensors is wanted");
+}
+
+enum vaemark_status model_find_files(const char *folder, char **config_path, char **weights_path, struct error *error) {
+    *config_path = *weights_path = NULL;
+    enum vaemark_status status = check_folder(folder, error);
+    if (status != VAEMARK_OK) {
+        return status;
+    }
+    char *config = path_join(folder, "config.json");
+    char *weights = path_join(folder, "diffusion_pytorch_model.safetensors");
+    if (config == NULL || weights == NULL) {
+        status = error_set_at(error, VAEMARK_OUT_OF_MEMORY, folder, "no memory");
+    } else if (access(config, F_OK) != 0) {
+        status = error_set_at(error, VAEMARK_BAD_INPUT, folder,
+                              "holds no config.json, which says what the weights beside it are; copy the one that the "
+                              "checkpoint was published with");
+    } else if (access(weights, F_OK) != 0) {
+        free(weights);
+        weights = NULL;
+        status = find_only_weights(folder, &weights, error);
+    }
+    if (status != VAEMARK_OK) {
+        free(config);
+        free(weights);
+        return status;
+    }
+    *config_path = config;
+    *weights_path = weights;
+    return VAEMARK_OK;
+}

@@ -1,0 +1,56 @@
+/* Reading a config.json: each call takes one key, checks its type and its range, and answers with a fallback (the
+ * framework's class default) where the key is absent. One sticky error, as with builders: after the first failure every
+ * call answers with its fallback. Messages name the key, what was found and what is allowed. */
+#ifndef REFERENCE_MODELS_CONFIG_H
+#define REFERENCE_MODELS_CONFIG_H
+
+#include <jansson.h>
+
+#include <stdbool.h>
+
+#include "base/error.h"
+
+enum { CONFIG_MAX_LEVELS = 12, CONFIG_MAX_CHANNELS = 65536, CONFIG_MAX_LAYERS = 64 };
+
+struct config {
+    const json_t *json;
+    struct error error;
+};
+
+struct config_list {
+    int64_t items[CONFIG_MAX_LEVELS];
+    int32_t count;
+};
+
+/* Fails where the root is not an object. */
+void config_begin(struct config *config, const json_t *json);
+
+int64_t config_integer(struct config *config, const char *key, int64_t fallback, int64_t least, int64_t most);
+/* A count of channels, 1 to CONFIG_MAX_CHANNELS. */
+int64_t config_channels(struct config *config, const char *key, int64_t fallback);
+/* A count of layers in a stage, 0 to CONFIG_MAX_LAYERS. */
+int32_t config_layers(struct config *config, const char *key, int32_t fallback);
+bool config_boolean(struct config *config, const char *key, bool fallback);
+/* A number > 0 and finite. */
+double config_positive(struct config *config, const char *key, double fallback);
+/* Numbers, 1 to CONFIG_MAX_LEVELS of them, each from least to most. */
+struct config_list config_integers(struct config *config, const char *key, struct config_list fallback, int64_t least,
+                                   int64_t most);
+/* The text must be one of two (the second may be NULL); another one is VAEMARK_UNSUPPORTED_MODEL. Answers whether it is
+ * the first; so does an absent key. */
+bool config_choice(struct config *config, const char *key, const char *first, const char *second);
+/* The key, where present, must be true or false as `only` says; else VAEMARK_UNSUPPORTED_MODEL with `why`. */
+void config_only_boolean(struct config *config, const char *key, bool only, const char *why);
+/* A list of block types, where present: `count` entries, each `only`; else an error (VAEMARK_UNSUPPORTED_MODEL for
+ * another type). */
+void config_block_types(struct config *config, const char *key, const char *only, int32_t count);
+/* Every entry of a list of channels must be a multiple of the number of groups of a group norm. */
+void config_check_groups(struct config *config, const char *key, const struct config_list *channels,
+                         const char *groups_key, int64_t groups);
+/* scaling_factor and shift_factor, which decoding does not use, must be finite numbers or null where present. */
+void config_check_latent_scale(struct config *config);
+
+/* Passes a config's error on to the caller's; VAEMARK_OK where there is none. */
+enum vaemark_status config_finish(const struct config *config, struct error *error);
+
+#endif
