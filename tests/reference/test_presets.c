@@ -1,0 +1,93 @@
+/* Full-size presets against the counts that instantiating the framework's classes gives: a builder that forgets a
+ * layer, doubles one or gets a width wrong cannot hit the parameters, the tensors and the FLOPs of two sizes. */
+#include <criterion/criterion.h>
+#include <inttypes.h>
+#include <math.h>
+#include <stdlib.h>
+
+#include "reference/model.h"
+#include "tests/reference/support_files.h"
+
+struct published {
+    const char *name;
+    uint64_t parameters;
+    size_t tensors;
+    double gflop_512, gflop_1024; /* 3 decimals */
+    int64_t latent_channels;
+};
+
+static const struct published PUBLISHED[] = {
+    {"sd15", 49490199, 140, 2514.519, 10470.393, 4}, {"sdxl", 49490199, 140, 2514.519, 10470.393, 4},
+    {"sd3", 49545475, 138, 2514.972, 10472.204, 16}, {"flux1", 49545475, 138, 2514.972, 10472.204, 16},
+    {"taesd", 1222531, 67, 141.350, 565.401, 4},     {"taesdxl", 1222531, 67, 141.350, 565.401, 4},
+    {"taesd3", 1229443, 67, 141.407, 565.627, 16},   {"taef1", 1229443, 67, 141.407, 565.627, 16},
+    {"taef2", 1338499, 79, 142.288, 569.150, 32},    {"consistency", 621277702, 407, 67264.379, 269056.640, 4},
+};
+
+static struct model *open_preset(const char *name) {
+    struct model *model = NULL;
+    struct error error = {.status = VAEMARK_OK};
+    const char *path = support_path("%s/models/%s/config.json", support_source(), name);
+    cr_assert_eq(model_open_config(path, name, &model, &error), VAEMARK_OK, "%s: %s", error.where, error.message);
+    return model;
+}
+
+/* At latents of side x side. */
+static double gflop_of(const struct model *model, int64_t latent_channels, int64_t side) {
+    struct error error = {.status = VAEMARK_OK};
+    struct shape *shapes = calloc((size_t)model->graph->value_count, sizeof *shapes);
+    struct shape latents = {.rank = 4, .dims = {1, latent_channels, side, side}};
+    struct shape noise = {.rank = 4, .dims = {1, 3, 8 * side, 8 * side}};
+    struct vaemark_tensor items[] = {tensor_make("latents", VAEMARK_F32, &latents, NULL),
+                                     tensor_make("noise.0", VAEMARK_F32, &noise, NULL),
+                                     tensor_make("noise.1", VAEMARK_F32, &noise, NULL)};
+    struct vaemark_tensors inputs = {.items = items, .count = model->graph->input_count};
+    cr_assert_eq(graph_infer_shapes(model->graph, &inputs, shapes, &error), VAEMARK_OK, "%s", error.message);
+    struct shape *image = &shapes[model->graph->output];
+    cr_assert_eq(image->dims[1], 3);
+    cr_assert_eq(image->dims[2], 8 * side);
+    double gflop = (double)graph_flops(model->graph, shapes) * 1e-9;
+    free(shapes);
+    return gflop;
+}
+
+static void check_gflop(const char *name, double found, double published) {
+    cr_expect(fabs(found - published) <= 0.0005001, "%s: %.6f GFLOP, published %.3f", name, found, published);
+}
+
+Test(presets, hold_the_published_parameters_and_flops) {
+    for (size_t i = 0; i < sizeof PUBLISHED / sizeof PUBLISHED[0]; i++) {
+        const struct published *p = &PUBLISHED[i];
+        struct model *model = open_preset(p->name);
+        cr_expect_eq(graph_parameter_elements(model->graph), p->parameters, "%s: %" PRIu64 " parameters", p->name,
+                     graph_parameter_elements(model->graph));
+        cr_expect_eq(model->graph->parameter_count, p->tensors, "%s: %zu tensors", p->name,
+                     model->graph->parameter_count);
+        check_gflop(p->name, gflop_of(model, p->latent_channels, 64), p->gflop_512);
+        check_gflop(p->name, gflop_of(model, p->latent_channels, 128), p->gflop_1024);
+        model_free(model);
+    }
+}
+
+/* A mini that cannot be opened would be missed by every quick test at once. */
+Test(presets, minis_open) {
+    static const char *const MINIS[] = {"sd15-mini", "flux1-mini", "kl-noattn-mini", "taesd-mini", "consistency-mini"};
+    for (size_t i = 0; i < sizeof MINIS / sizeof MINIS[0]; i++) {
+        model_free(open_preset(MINIS[i]));
+    }
+}
+
+/* The one preset that ships with weights: all of them must fit, from the original layout of names. */
+Test(presets, taef2_binds_its_weights) {
+    struct model *model = NULL;
+    struct error error = {.status = VAEMARK_OK};
+    char *config = NULL, *weights = NULL;
+    const char *folder = support_path("%s/models/taef2", support_source());
+    cr_assert_eq(model_find_files(folder, &config, &weights, &error), VAEMARK_OK, "%s", error.message);
+    cr_assert_eq(model_open(config, weights, "taef2", &model, &error), VAEMARK_OK, "%s: %s", error.where,
+                 error.message);
+    cr_expect_eq(weights_count(model->weights), model->graph->parameter_count);
+    model_free(model);
+    free(config);
+    free(weights);
+}
