@@ -1,0 +1,45 @@
+#!/bin/sh
+# Installs what is missing, builds vaemark into build/, runs the suite `smoke`, and leaves the results in out/.
+#
+#   scripts/run.sh [ARGUMENT OF vaemark run...]     e.g.  scripts/run.sh --backend cpu
+#
+# Exit status: that of `vaemark run` (see docs/user-guide.md), or 4 where everything passed but the report could not be made.
+set -eu
+case ${1:-} in
+-h | --help)
+    sed -n '2,6p' "$0" | sed 's/^# \{0,1\}//'
+    exit 0
+    ;;
+esac
+source=$(cd "$(dirname "$0")/.." && pwd)
+cd "$source"
+
+scripts/setup.sh
+BUILD_TARGET=vaemark scripts/build.sh build
+
+mkdir -p out
+echo
+status=0
+build/vaemark run --suite smoke --out out/run.h5 "$@" || status=$?
+case $status in
+0 | 1 | 3) ;; # there are results to show: also of failures, and of a run that decided nothing
+*) exit "$status" ;;
+esac
+if [ ! -e out/run.h5 ]; then
+    exit "$status" # an --out among the arguments put them elsewhere
+fi
+
+report=0
+build/vaemark report out/run.h5 --out out || report=$?
+if [ "$report" -ne 0 ]; then
+    echo "run: vaemark report failed with exit status $report; the figures are in out/run.h5 all the same" >&2
+    [ "$status" -ne 0 ] || status=4
+fi
+
+echo
+echo "Results in $source/out:"
+for file in out/*; do
+    printf '  %s\n' "$file"
+done
+echo "Look closer with: build/vaemark show out/run.h5"
+exit "$status"
