@@ -113,9 +113,15 @@ static enum vaemark_status parse_offsets(struct entry *entry, const json_t *json
 /* The shape's bytes against the data's. */
 static enum vaemark_status check_size(const struct entry *entry, const char *place, struct error *error) {
     char text[256];
-    int64_t elements = shape_element_count(&entry->shape);
+    int64_t extent = 1;
+    bool absurd = false; /* also where one dimension is 0: strides are products of the others */
+    for (int32_t i = 0; i < entry->shape.rank; i++) {
+        int64_t dim = entry->shape.dims[i] == 0 ? 1 : entry->shape.dims[i];
+        absurd = absurd || __builtin_mul_overflow(extent, dim, &extent);
+    }
+    uint64_t elements = absurd ? 0 : (uint64_t)shape_element_count(&entry->shape);
     uint64_t bits = 0;
-    if (elements < 0 || __builtin_mul_overflow((uint64_t)elements, entry->dtype->bits, &bits)) {
+    if (absurd || __builtin_mul_overflow(elements, entry->dtype->bits, &bits)) {
         return error_set_at(error, VAEMARK_BAD_INPUT, place, "its shape %s is larger than any memory",
                             shape_format(&entry->shape, text, sizeof text));
     }
