@@ -14,4 +14,8 @@ enum vaemark_status backend_find(const char *name, const struct vaemark_backend 
 /* Serves on the two inherited descriptors. Returns when the socket closes or the peer says bye. */
 enum vaemark_status serve(const struct vaemark_backend *backend, int socket_fd, int segment_fd, struct error *error);
 
+/* Answers the first message with `failure` (a plug-in that cannot be loaded), so that the harness gets a typed error.
+ */
+enum vaemark_status serve_failure(const struct error *failure, int socket_fd, struct error *error);
+
 #endif
