@@ -1,0 +1,136 @@
+#include "harness/measure.h"
+
+#include <math.h>
+#include <stdlib.h>
+
+#include "base/clock.h"
+#include "results/statistics.h"
+
+void measurement_free(struct measurement *m) {
+    free(m->samples);
+    free(m->outside_ns);
+    *m = (struct measurement){0};
+}
+
+static double sample_time(const struct measurement *m, size_t i) {
+    return (double)m->samples[i].wall_ns / (double)m->decodes_per_sample;
+}
+
+/* Decodes that nobody counts; tells how many decodes make a sample long enough. */
+static enum vaemark_status warm_up(struct judgement *j, int64_t *decodes_per_sample, struct error *error) {
+    enum { MAX_DECODES_PER_SAMPLE = 10000 };
+    struct worker_sample samples[2];
+    enum vaemark_status status = VAEMARK_OK;
+    for (unsigned done = 0; status == VAEMARK_OK && done < j->suite->measure.warmups; done++) {
+        status = session_decode(&j->session, 0, j->ring, 1, 1, samples, NULL, error);
+    }
+    double decode_ns = status == VAEMARK_OK && samples[0].wall_ns > 0 ? (double)samples[0].wall_ns : 1;
+    double wanted = ceil(j->suite->measure.min_sample_ms * 1e6 / decode_ns);
+    *decodes_per_sample = (int64_t)fmin(fmax(wanted, 1), MAX_DECODES_PER_SAMPLE);
+    return status;
+}
+
+/* True when the 95 % interval of the median is as narrow as the suite wants. */
+static bool is_precise(const struct judgement *j, const struct measurement *m) {
+    enum { RECENT_SAMPLES = 1024 };
+    double times[RECENT_SAMPLES];
+    size_t count = m->count < RECENT_SAMPLES ? m->count : RECENT_SAMPLES;
+    for (size_t i = 0; i < count; i++) {
+        times[i] = sample_time(m, m->count - count + i);
+    }
+    struct median_interval interval = statistics_median(times, count);
+    return (interval.high - interval.low) / 2 <= interval.median * j->suite->measure.interval_percent / 100;
+}
+
+static bool reserve(struct measurement *m, size_t capacity) {
+    m->samples = calloc(capacity, sizeof *m->samples);
+    m->outside_ns = calloc(capacity, sizeof *m->outside_ns);
+    return m->samples && m->outside_ns;
+}
+
+/* One message of `count` samples that goes on in the ring where the last one stopped. */
+static enum vaemark_status take_samples(struct judgement *j, size_t count, struct measurement *m, struct error *error) {
+    int64_t outside_ns = 0;
+    enum vaemark_status status = session_decode(&j->session, m->count % j->ring, j->ring, (int64_t)count,
+                                                m->decodes_per_sample, m->samples + m->count, &outside_ns, error);
+    for (size_t i = 0; status == VAEMARK_OK && i < count; i++) {
+        m->outside_ns[m->count + i] = outside_ns / (int64_t)count;
+    }
+    m->count += status == VAEMARK_OK ? count : 0;
+    return status;
+}
+
+enum vaemark_status measure_decodes(struct judgement *j, bool oracle, double budget_s, struct measurement *m,
+                                    struct error *error) {
+    const struct suite_measure *settings = &j->suite->measure;
+    *m = (struct measurement){.decodes_per_sample = 1};
+    if (!reserve(m, settings->max_samples + j->ring)) {
+        return error_set(error, VAEMARK_INTERNAL, "not enough memory for samples");
+    }
+    if (oracle) {
+        return take_samples(j, 1, m, error);
+    }
+    enum vaemark_status status = warm_up(j, &m->decodes_per_sample, error);
+    int64_t start_ns = clock_monotonic_ns();
+    bool done = false;
+    while (status == VAEMARK_OK && !done) {
+        status = take_samples(j, m->count == 0 ? j->ring : 1, m, error);
+        double spent_s = (double)(clock_monotonic_ns() - start_ns) * 1e-9;
+        done = (m->count >= settings->min_samples && is_precise(j, m)) || spent_s >= budget_s ||
+               m->count >= settings->max_samples;
+    }
+    return status;
+}
+
+static void record_samples(struct judgement *j, const struct measurement *m, int64_t launch) {
+    for (size_t i = 0; i < m->count; i++) {
+        const struct worker_sample *sample = &m->samples[i];
+        struct sample_row *row = record_append(j->record, TABLE_SAMPLES);
+        if (row) {
+            *row = (struct sample_row){.case_id = j->row->id,
+                                       .launch = launch,
+                                       .order = (int64_t)j->record->tables[TABLE_SAMPLES].count,
+                                       .decodes = m->decodes_per_sample,
+                                       .wall_ns = sample->wall_ns,
+                                       .cpu_ns = sample->cpu_ns,
+                                       .outside_ns = m->outside_ns[i],
+                                       .run_delay_ns = sample->run_delay_ns,
+                                       .involuntary_switches = sample->involuntary_switches,
+                                       .minor_faults = sample->minor_faults,
+                                       .major_faults = sample->major_faults,
+                                       .steal_ns = sample->steal_ns,
+                                       .phase = "timed"};
+        }
+    }
+}
+
+void measurement_record(struct judgement *j, const struct measurement *m, int64_t launch) {
+    record_samples(j, m, launch);
+    double *wall = calloc(3 * m->count + 1, sizeof *wall);
+    if (!wall || m->count == 0) {
+        free(wall);
+        return;
+    }
+    double *cpu = wall + m->count, *outside = cpu + m->count;
+    for (size_t i = 0; i < m->count; i++) {
+        wall[i] = sample_time(m, i);
+        cpu[i] = (double)m->samples[i].cpu_ns / (double)m->decodes_per_sample;
+        outside[i] = (double)m->outside_ns[i] / (double)m->decodes_per_sample;
+    }
+    struct median_interval interval = statistics_median(wall, m->count);
+    struct case_row *row = j->row;
+    row->latency_median_ns = interval.median;
+    row->latency_low_ns = interval.low;
+    row->latency_high_ns = interval.high;
+    row->latency_mad_ns = statistics_mad(wall, m->count);
+    row->latency_min_ns = statistics_quantile(wall, m->count, 0);
+    row->cpu_time_median_ns = statistics_median(cpu, m->count).median;
+    row->outside_median_ns = statistics_median(outside, m->count).median;
+    row->sample_count = (int64_t)m->count;
+    row->launch_count = 1;
+    row->decodes_per_sample = m->decodes_per_sample;
+    double pixels = (double)row->batch * (double)row->image_height * (double)row->image_width;
+    row->throughput_pixels_per_s = pixels / (interval.median * 1e-9);
+    row->achieved_flops_per_s = row->flops / (interval.median * 1e-9);
+    free(wall);
+}

@@ -1,0 +1,21 @@
+/* Timing: samples of decodes on changing latents, until the median is known well enough or the budget is spent. */
+#ifndef HARNESS_MEASURE_H
+#define HARNESS_MEASURE_H
+
+#include "harness/checks/checks.h"
+
+struct measurement {
+    struct worker_sample *samples; /* owned */
+    int64_t *outside_ns;           /* a sample's share of its message, by the harness's clock; owned */
+    size_t count;
+    int64_t decodes_per_sample;
+};
+
+/* `oracle` true: one sample, no claim (measurement.md: the reference's time is information). */
+enum vaemark_status measure_decodes(struct judgement *j, bool oracle, double budget_s, struct measurement *measurement,
+                                    struct error *error);
+void measurement_free(struct measurement *measurement);
+/* Writes the samples into the record and their statistics into the case's row. */
+void measurement_record(struct judgement *j, const struct measurement *measurement, int64_t launch);
+
+#endif

@@ -1,0 +1,370 @@
+#include "harness/run_case.h"
+
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "harness/checks/checks.h"
+#include "harness/measure.h"
+
+/* ---- Outcomes ---- */
+
+static void set_outcome(struct judgement *j, const char *outcome, const char *reason) {
+    j->row->outcome = record_text(j->record, outcome);
+    j->row->reason = record_text(j->record, reason);
+}
+
+/* What a failed step means: the worker's fate first, then the typed error it answered with. */
+static void set_outcome_of_failure(struct judgement *j, const struct error *error) {
+    const struct worker_fate *fate = session_fate(&j->session);
+    char reason[1400];
+    if (fate->kind != WORKER_ALIVE) {
+        const char *outcome = fate->kind == WORKER_CRASHED     ? "crashed"
+                              : fate->kind == WORKER_TIMED_OUT ? "timed_out"
+                                                               : "failed";
+        set_outcome(j, outcome, fate->reason);
+        return;
+    }
+    snprintf(reason, sizeof reason, "%s: %s", status_name(error->status), error->message);
+    set_outcome(j, error->status == VAEMARK_OUT_OF_MEMORY ? "out_of_memory" : "failed",
+                j->first_failure[0] ? j->first_failure : reason);
+}
+
+/* Whether the backend declared beforehand that it does not do this case. */
+static bool is_declared_unsupported(struct judgement *j) {
+    const struct worker_hello *hello = worker_hello(j->session.worker);
+    const char *vae_type = j->item->model->model->type->name;
+    char precision[32];
+    snprintf(precision, sizeof precision, "precision=%s", j->item->precision);
+    size_t index;
+    json_t *entry;
+    json_array_foreach(hello->unsupported, index, entry) {
+        const char *type = json_string_value(json_object_get(entry, "vae_type"));
+        const char *option = json_string_value(json_object_get(entry, "option"));
+        const char *reason = json_string_value(json_object_get(entry, "reason"));
+        bool asked =
+            !option || strcmp(option, precision) == 0 || option_is_on(option_list_find(&j->item->options, option));
+        if (asked && (!type || strcmp(type, vae_type) == 0)) {
+            set_outcome(j, "unsupported", reason ? reason : "declared by the backend");
+            return true;
+        }
+    }
+    return false;
+}
+
+/* ---- Preparing ---- */
+
+/* The ring of inputs and, behind it, ring member 0 with one NaN in the middle of its latents. */
+static enum vaemark_status make_inputs(struct judgement *j, struct error *error) {
+    enum vaemark_status status = VAEMARK_OK;
+    for (size_t r = 0; status == VAEMARK_OK && r <= j->ring; r++) {
+        status = case_make_inputs(j->item, j->seed, r < j->ring ? (int64_t)r : 0, &j->sets[r], error);
+        j->set_count += status == VAEMARK_OK;
+    }
+    if (status == VAEMARK_OK && j->sets[j->ring].tensors[0].dtype == VAEMARK_F32) {
+        struct shape shape = tensor_shape(&j->sets[j->ring].tensors[0]);
+        ((float *)j->sets[j->ring].tensors[0].data)[shape_element_count(&shape) / 2] = NAN;
+    }
+    return status;
+}
+
+static enum vaemark_status measure_shapes(struct judgement *j, struct error *error) {
+    const struct vaemark_graph *graph = j->item->model->model->graph;
+    struct shape *shapes = calloc((size_t)graph->value_count + 1, sizeof *shapes);
+    if (!shapes) {
+        return error_set(error, VAEMARK_OUT_OF_MEMORY, "not enough memory for shapes");
+    }
+    struct vaemark_tensors inputs = inputs_list(&j->sets[0]);
+    enum vaemark_status status = graph_infer_shapes(graph, &inputs, shapes, error);
+    if (status == VAEMARK_OK) {
+        const struct shape *image = &shapes[graph->output];
+        j->graph_flops = graph_flops(graph, shapes);
+        j->row->flops = (double)j->graph_flops;
+        j->row->image_height = image->dims[image->rank - 2];
+        j->row->image_width = image->dims[image->rank - 1];
+    }
+    free(shapes);
+    return status;
+}
+
+static void fill_identity(struct judgement *j, int64_t threads, const char *repro) {
+    const struct run_case *item = j->item;
+    struct record *record = j->record;
+    struct case_row *row = j->row;
+    row->id = record_text(record, item->id);
+    row->model = record_text(record, item->model->name);
+    row->vae_type = record_text(record, item->model->model->type->name);
+    row->decoder = record_text(record, item->decoder->text);
+    row->backend = record_text(record, item->decoder->name);
+    row->precision = record_text(record, item->precision);
+    row->options = record_text(record, item->options_text);
+    row->shape = record_text(record, item->shape);
+    row->repro = record_text(record, repro);
+    row->threads = threads;
+    row->batch = item->batch;
+}
+
+/* The case's options for open: threads, and fuse_qkv left out, since it is switched on (or refused) under observation.
+ */
+static enum vaemark_status set_open_options(struct judgement *j, int64_t threads, struct error *error) {
+    char text[24];
+    enum vaemark_status status = VAEMARK_OK;
+    for (size_t i = 0; status == VAEMARK_OK && i < j->item->options.count; i++) {
+        const struct option_text *option = &j->item->options.items[i];
+        if (strcmp(option->key, "fuse_qkv") != 0) {
+            status = option_list_set(&j->open_options, option->key, option->value, error);
+        }
+    }
+    snprintf(text, sizeof text, "%lld", (long long)threads);
+    if (status == VAEMARK_OK && !option_list_find(&j->open_options, "threads")) {
+        status = option_list_set(&j->open_options, "threads", text, error);
+    }
+    return status;
+}
+
+/* ---- The passes over a worker ---- */
+
+static enum vaemark_status open_plain(struct judgement *j, struct error *error) {
+    enum vaemark_status status = session_open(&j->session, &j->open_options, j->item->precision, error);
+    j->row->open_time_ns = (double)j->session.open_ns;
+    return status == VAEMARK_OK ? session_prepare(&j->session, error) : status;
+}
+
+static enum vaemark_status judge_first_image(struct judgement *j, struct error *error) {
+    struct worker_memory memory;
+    struct worker_sample sample;
+    enum vaemark_status status = worker_memory(j->session.worker, false, &memory, error);
+    if (status == VAEMARK_OK) {
+        status = session_decode(&j->session, 0, 1, 1, 1, &sample, NULL, error);
+    }
+    if (status != VAEMARK_OK) {
+        return status;
+    }
+    j->row->first_decode_ns = (double)sample.wall_ns;
+    strcpy(j->first_hash, sample.output_hash);
+    j->first_image = session_copy_image(&j->session);
+    if (!j->first_image.data) {
+        return error_set(error, VAEMARK_INTERNAL, "no memory for a copy of the image");
+    }
+    status = check_image(j, j->oracle, true, error);
+    return status == VAEMARK_OK ? check_in_bounds(j, memory.weights_hash, error) : status;
+}
+
+static enum vaemark_status record_trace(struct judgement *j, struct error *error) {
+    struct worker_trace trace = {0};
+    enum vaemark_status status = worker_trace(j->session.worker, &trace, error);
+    for (size_t i = 0; status == VAEMARK_OK && i < trace.count; i++) {
+        const struct worker_trace_entry *entry = &trace.entries[i];
+        struct trace_row *row = record_append(j->record, TABLE_TRACE);
+        if (row) {
+            *row = (struct trace_row){.case_id = j->row->id,
+                                      .order = (int64_t)i,
+                                      .module = record_text(j->record, entry->module),
+                                      .op = record_text(j->record, entry->op),
+                                      .kernel = record_text(j->record, entry->kernel),
+                                      .time_ns = (int64_t)entry->time_ns,
+                                      .flops = (int64_t)entry->flops,
+                                      .bytes = (int64_t)entry->bytes};
+        }
+    }
+    worker_trace_free(&trace);
+    return status;
+}
+
+static enum vaemark_status time_decodes(struct judgement *j, struct error *error) {
+    struct measurement measurement = {0};
+    bool oracle = strcmp(j->item->decoder->backend, "reference") == 0;
+    double budget_s = j->item->block->budget_s > 0 ? j->item->block->budget_s : j->suite->measure.budget_s;
+    enum vaemark_status status = measure_decodes(j, oracle, budget_s, &measurement, error);
+    if (status == VAEMARK_OK) {
+        measurement_record(j, &measurement, 0);
+        status = check_not_cached(j, measurement.samples, measurement.count, error);
+    }
+    measurement_free(&measurement);
+    return status;
+}
+
+/* Everything after the decoder is open (and fused, where that is the case). */
+static enum vaemark_status judge_decoder(struct judgement *j, struct error *error) {
+    enum vaemark_status (*const steps[])(struct judgement *, struct error *) = {
+        judge_first_image,    record_trace, check_deterministic,  check_nan_shows,
+        check_memory_planned, time_decodes, check_memory_returned};
+    enum vaemark_status status = VAEMARK_OK;
+    for (size_t i = 0; status == VAEMARK_OK && i < sizeof steps / sizeof *steps; i++) {
+        status = steps[i](j, error);
+        if (j->row->memory_rss_peak_bytes < worker_rss_peak_bytes(j->session.worker)) {
+            j->row->memory_rss_peak_bytes = worker_rss_peak_bytes(j->session.worker);
+        }
+    }
+    return status;
+}
+
+static enum vaemark_status judge_plain(struct judgement *j, struct error *error) {
+    enum vaemark_status status = open_plain(j, error);
+    return status == VAEMARK_OK ? judge_decoder(j, error) : status;
+}
+
+static enum vaemark_status judge_fused(struct judgement *j, struct error *error) {
+    enum vaemark_status status = open_plain(j, error);
+    if (status == VAEMARK_OK) {
+        status = check_fuse_qkv_works(j, error);
+    }
+    return status == VAEMARK_OK ? judge_decoder(j, error) : status;
+}
+
+static enum vaemark_status judge_refused(struct judgement *j, struct error *error) {
+    return check_fuse_qkv_refused(j, error);
+}
+
+/* ---- Pictures ---- */
+
+/* (3,H,W) of the first sample as 8-bit RGB. */
+static void to_pixels(const struct vaemark_tensor *image, uint8_t *pixels, int64_t height, int64_t width) {
+    int64_t plane = height * width;
+    for (int64_t c = 0; c < 3; c++) {
+        for (int64_t i = 0; i < plane; i++) {
+            double value = 0;
+            tensor_read_f64(&value, image, c * plane + i, 1);
+            pixels[i * 3 + c] = metrics_to_8bit(value);
+        }
+    }
+}
+
+/* |image - oracle| a pixel and channel, times `gain`, black where there is none. */
+static void to_error_map(const struct vaemark_tensor *image, const struct vaemark_tensor *oracle, double gain,
+                         uint8_t *pixels, int64_t height, int64_t width) {
+    int64_t plane = height * width;
+    for (int64_t c = 0; c < 3; c++) {
+        for (int64_t i = 0; i < plane; i++) {
+            double a = 0, b = 0;
+            tensor_read_f64(&a, image, c * plane + i, 1);
+            tensor_read_f64(&b, oracle, c * plane + i, 1);
+            double scaled = fabs(a - b) * gain * 255;
+            pixels[i * 3 + c] = !(scaled < 255) ? 255 : (uint8_t)scaled;
+        }
+    }
+}
+
+static void record_pictures(struct judgement *j) {
+    const struct vaemark_tensor *image = &j->first_image;
+    if (!j->item->block->pictures || !image->data || image->shape[1] != 3) {
+        return;
+    }
+    int64_t height = j->row->image_height, width = j->row->image_width;
+    uint8_t *pixels = malloc((size_t)(height * width * 3));
+    if (!pixels) {
+        return;
+    }
+    bool reference = strcmp(j->item->decoder->backend, "reference") == 0;
+    const struct vaemark_tensor *wanted = reference ? &j->oracle->image_fp64 : &j->oracle->image_fp32;
+    double gain = j->row->max_abs_error > 0 ? 1 / j->row->max_abs_error : 1;
+    to_pixels(image, pixels, height, width);
+    record_add_image(j->record, j->row->id, "decoded", height, width, pixels, 1);
+    to_error_map(image, wanted, gain, pixels, height, width);
+    record_add_image(j->record, j->row->id, "error", height, width, pixels, gain);
+    free(pixels);
+}
+
+static void record_oracle(struct judgement *j) {
+    struct oracle_row *row = record_append(j->record, TABLE_ORACLE);
+    if (row) {
+        const struct metrics *own = &j->oracle->own_error;
+        *row = (struct oracle_row){.case_id = j->row->id,
+                                   .key = record_text(j->record, j->oracle->key),
+                                   .source = "computed in this run",
+                                   .fp32_error_l2 = own->relative_l2,
+                                   .fp32_error_max = own->max_abs_error,
+                                   .image_max_abs = own->oracle_max_abs};
+    }
+}
+
+/* ---- The case ---- */
+
+static void judge_case(struct judgement *j, double timeout_s) {
+    struct error error = {0};
+    struct session_start start = {.decoder = j->item->decoder,
+                                  .model = j->item->model,
+                                  .sets = j->sets,
+                                  .set_count = j->set_count,
+                                  .timeout_s = timeout_s};
+    enum vaemark_status status = session_start(&j->session, &start, &error);
+    if (status != VAEMARK_OK) {
+        set_outcome_of_failure(j, &error);
+        return;
+    }
+    const struct worker_hello *hello = worker_hello(j->session.worker);
+    j->deterministic = hello->deterministic;
+    if (!hello->available) {
+        set_outcome(j, "unsupported", hello->reason);
+        return;
+    }
+    enum capability capability = capability_of(j->row->vae_type, "fuse_qkv", j->item->decoder->own);
+    bool must_refuse = j->item->fuse_qkv && capability == CAPABILITY_MUST_REFUSE;
+    if (!must_refuse && is_declared_unsupported(j)) {
+        return;
+    }
+    status = must_refuse         ? judge_refused(j, &error)
+             : j->item->fuse_qkv ? judge_fused(j, &error)
+                                 : judge_plain(j, &error);
+    if (status != VAEMARK_OK) {
+        set_outcome_of_failure(j, &error);
+    } else if (j->failed_checks > 0) {
+        set_outcome(j, "failed", j->first_failure);
+    } else if (j->passed_checks == 0) {
+        set_outcome(j, "failed", "no check was made");
+    } else {
+        set_outcome(j, must_refuse ? "refused" : "passed",
+                    must_refuse ? "fuse_qkv was refused, as it must be on this VAE type" : "");
+    }
+}
+
+/* Without an oracle the case cannot be judged; the others can. */
+static void judge_against_oracle(struct judgement *j, double timeout_s) {
+    struct error error = {0};
+    if (oracles_get(j->oracles, j->item, 0, &j->oracle, &error) != VAEMARK_OK) {
+        char reason[1400];
+        snprintf(reason, sizeof reason, "the oracle could not be computed: %s", error.message);
+        set_outcome(j, error.status == VAEMARK_OUT_OF_MEMORY ? "out_of_memory" : "failed", reason);
+        return;
+    }
+    judge_case(j, timeout_s);
+    record_pictures(j);
+    record_oracle(j);
+}
+
+enum vaemark_status run_case(const struct run_settings *settings, const struct run_case *item, struct oracles *oracles,
+                             struct record *record, const char *repro, const char **outcome, struct error *error) {
+    struct judgement *j = calloc(1, sizeof *j);
+    struct case_row *row = record_append(record, TABLE_CASES);
+    if (!j || !row) {
+        free(j);
+        return error_set(error, VAEMARK_OUT_OF_MEMORY, "not enough memory for a case");
+    }
+    *j = (struct judgement){.item = item,
+                            .suite = settings->suite,
+                            .record = record,
+                            .oracles = oracles,
+                            .seed = settings->seed,
+                            .ring = settings->suite->measure.ring,
+                            .row = row};
+    fill_identity(j, settings->threads, repro);
+    enum vaemark_status status = make_inputs(j, error);
+    if (status == VAEMARK_OK) {
+        status = measure_shapes(j, error);
+    }
+    if (status == VAEMARK_OK) {
+        status = set_open_options(j, settings->threads, error);
+    }
+    if (status == VAEMARK_OK) {
+        judge_against_oracle(j, settings->timeout_s);
+        *outcome = row->outcome;
+    }
+    session_stop(&j->session);
+    for (size_t i = 0; i < j->set_count; i++) {
+        inputs_free(&j->sets[i]);
+    }
+    free(j->first_image.data);
+    free(j);
+    return status;
+}
