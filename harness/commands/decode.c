@@ -1,0 +1,287 @@
+/* vaemark decode: one decode, to a picture or a tensor file. */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/files.h"
+#include "base/text.h"
+#include "harness/cli.h"
+#include "harness/commands/commands.h"
+#include "harness/exit_code.h"
+#include "harness/image_file.h"
+#include "harness/progress.h"
+#include "harness/session.h"
+
+struct decode_options {
+    const char *model, *weights, *latents, *backend, *precision, *out, *trace;
+    bool allow_nonfinite, quiet;
+    double timeout_s;
+    struct option_list options;
+};
+
+static const struct cli_option option_table[] = {
+    {"weights", "DIR|FILE", "a folder with config.json and weights, or a file for --model's configuration"},
+    {"model", "NAME", "a preset ('vaemark list models'); without --weights its own or synthetic weights"},
+    {"latents", "FILE", "safetensors with 'latents', and 'noise.0', 'noise.1' where the decoder wants noise"},
+    {"out", "FILE", "where the image goes: .png, .npy or .safetensors (tensor 'image')"},
+    {"backend", "B", "cpu (default), reference, plugin:FILE.so, exec:'COMMAND'"},
+    {"precision", "P", "fp32 (default); fp64 on reference"},
+    {"fuse-qkv", NULL, "join the projections of attention (AutoencoderKL alone takes it)"},
+    {"tiling", NULL, "decode in tiles, as the framework does"},
+    {"slicing", NULL, "decode the samples of a batch one by one"},
+    {"threads", "N", "threads (default 0: all CPUs)"},
+    {"option", "KEY=VALUE", "another option of the backend; may be repeated"},
+    {"trace", "FILE", "what was launched, one JSON object a line; - for standard output"},
+    {"allow-nonfinite", NULL, "decode latents that hold NaN or Inf"},
+    {"timeout", "S", "seconds the decode may take (default 3600)"},
+    {"quiet", NULL, "say nothing but errors"},
+    {NULL, NULL, NULL},
+};
+
+static const struct cli_usage usage = {
+    .synopsis = "vaemark decode --weights DIR --latents FILE --out FILE [options]",
+    .description =
+        "Decodes latents once, in a worker process, and writes the image. An existing file is replaced only by a\n"
+        "complete new one.",
+    .options = option_table,
+    .epilogue =
+        "Example: vaemark decode --model taef2 --latents models/taef2/portrait.safetensors --out portrait.png\n"
+        "Exit codes: 0 decoded, 1 the decoder failed or crashed, 2 usage, bad input or an option that is refused,\n"
+        "4 the harness failed.",
+};
+
+static enum vaemark_status take_option(struct decode_options *decode, const char *option, const char *value,
+                                       struct error *error) {
+    if (strcmp(option, "fuse-qkv") == 0) {
+        return option_list_set(&decode->options, "fuse_qkv", "on", error);
+    }
+    if (strcmp(option, "tiling") == 0 || strcmp(option, "slicing") == 0) {
+        return option_list_set(&decode->options, option, "on", error);
+    }
+    if (strcmp(option, "threads") == 0) {
+        long long threads = 0;
+        enum vaemark_status status = cli_parse_integer(option, value, 0, 4096, &threads, error);
+        return status == VAEMARK_OK ? option_list_set(&decode->options, "threads", value, error) : status;
+    }
+    if (strcmp(option, "timeout") == 0) {
+        return cli_parse_real(option, value, 0.001, 1e7, &decode->timeout_s, error);
+    }
+    const char *equals = strchr(value, '=');
+    char key[64];
+    if (!equals) {
+        return error_set(error, VAEMARK_INVALID_ARGUMENT, "--option wants KEY=VALUE, not '%s'", value);
+    }
+    snprintf(key, sizeof key, "%.*s", (int)(equals - value), value);
+    return option_list_set(&decode->options, key, equals + 1, error);
+}
+
+static enum vaemark_status take(void *context, const char *option, const char *value, struct error *error) {
+    struct decode_options *decode = context;
+    if (!option) {
+        return error_set(error, VAEMARK_INVALID_ARGUMENT, "unexpected argument '%s'", value);
+    }
+    const struct {
+        const char *name;
+        const char **target;
+    } texts[] = {{"model", &decode->model},     {"weights", &decode->weights},     {"latents", &decode->latents},
+                 {"backend", &decode->backend}, {"precision", &decode->precision}, {"out", &decode->out},
+                 {"trace", &decode->trace}};
+    for (size_t i = 0; i < sizeof texts / sizeof *texts; i++) {
+        if (strcmp(option, texts[i].name) == 0) {
+            *texts[i].target = value;
+            return VAEMARK_OK;
+        }
+    }
+    if (strcmp(option, "allow-nonfinite") == 0) {
+        decode->allow_nonfinite = true;
+        return VAEMARK_OK;
+    }
+    if (strcmp(option, "quiet") == 0) {
+        decode->quiet = true;
+        return VAEMARK_OK;
+    }
+    return take_option(decode, option, value, error);
+}
+
+static enum vaemark_status check_complete(const struct decode_options *decode, struct error *error) {
+    if (!decode->model && !decode->weights) {
+        return error_set(error, VAEMARK_INVALID_ARGUMENT,
+                         "decode what? --weights FOLDER, or --model NAME ('vaemark list models' names them)");
+    }
+    if (!decode->latents) {
+        return error_set(error, VAEMARK_INVALID_ARGUMENT, "--latents FILE.safetensors is missing");
+    }
+    if (!decode->out) {
+        return error_set(error, VAEMARK_INVALID_ARGUMENT, "--out FILE is missing (.png, .npy or .safetensors)");
+    }
+    return image_file_check(decode->out, error);
+}
+
+/* ---- What is told afterwards ---- */
+
+static enum vaemark_status write_trace(const struct decode_options *decode, struct session *session,
+                                       struct error *error) {
+    struct worker_trace trace = {0};
+    enum vaemark_status status = decode->trace ? worker_trace(session->worker, &trace, error) : VAEMARK_OK;
+    bool to_stdout = decode->trace && strcmp(decode->trace, "-") == 0;
+    struct atomic_file file = {0};
+    if (status != VAEMARK_OK || !decode->trace) {
+        return status;
+    }
+    if (!to_stdout && (status = atomic_file_open(&file, decode->trace, error)) != VAEMARK_OK) {
+        worker_trace_free(&trace);
+        return status;
+    }
+    for (size_t i = 0; i < trace.count; i++) {
+        const struct worker_trace_entry *entry = &trace.entries[i];
+        json_t *object = json_pack("{s:s, s:s, s:s, s:I, s:I, s:I}", "module", entry->module, "op", entry->op, "kernel",
+                                   entry->kernel, "time_ns", (json_int_t)entry->time_ns, "flops",
+                                   (json_int_t)entry->flops, "bytes", (json_int_t)entry->bytes);
+        json_dumpf(object, to_stdout ? stdout : file.stream, 0);
+        fputc('\n', to_stdout ? stdout : file.stream);
+        json_decref(object);
+    }
+    worker_trace_free(&trace);
+    return to_stdout ? VAEMARK_OK : atomic_file_commit(&file, error);
+}
+
+static void print_memory(struct session *session) {
+    struct worker_memory memory;
+    char planned[32], peak[32], weights[32];
+    if (worker_memory(session->worker, false, &memory, NULL) != VAEMARK_OK) {
+        return;
+    }
+    const uint64_t *plan = session->plan.planned_bytes;
+    uint64_t planned_bytes = plan[VAEMARK_MEMORY_ACTIVATIONS] + plan[VAEMARK_MEMORY_WORKSPACE];
+    fprintf(stderr, "memory: planned %s, peak %s, weights %s\n",
+            text_format_bytes((double)planned_bytes, planned, sizeof planned),
+            text_format_bytes((double)memory.peak_total_bytes, peak, sizeof peak),
+            text_format_bytes((double)memory.current_bytes[VAEMARK_MEMORY_WEIGHTS], weights, sizeof weights));
+}
+
+static void print_summary(const struct decode_options *decode, struct session *session,
+                          const struct worker_sample *sample) {
+    char shape_text[128], time_text[32];
+    struct vaemark_tensor image = session_image(session);
+    struct shape shape = tensor_shape(&image);
+    fprintf(stderr, "%s: %s, %s on %s %s in %s\n", decode->out, session->model->model->type->name,
+            shape_format(&shape, shape_text, sizeof shape_text), decode->backend, decode->precision,
+            text_format_time((double)sample->wall_ns, time_text, sizeof time_text));
+    print_memory(session);
+    if (option_is_on(option_list_find(&decode->options, "fuse_qkv"))) {
+        int64_t modules = -1;
+        if (worker_property(session->worker, "fuse_qkv.modules", &modules, NULL) == VAEMARK_OK) {
+            fprintf(stderr, "fuse_qkv: %lld module%s fused\n", (long long)modules, modules == 1 ? "" : "s");
+        }
+    }
+}
+
+/* ---- The decode ---- */
+
+static int code_of(enum vaemark_status status) {
+    switch (status) {
+    case VAEMARK_OK:
+        return EXIT_CODE_PASSED;
+    case VAEMARK_INVALID_ARGUMENT:
+    case VAEMARK_BAD_INPUT:
+    case VAEMARK_UNKNOWN_OPTION:
+    case VAEMARK_UNSUPPORTED_OPTION:
+    case VAEMARK_UNSUPPORTED_MODEL:
+    case VAEMARK_IO_ERROR:
+        return EXIT_CODE_USAGE;
+    default:
+        return EXIT_CODE_FAILED;
+    }
+}
+
+static enum vaemark_status decode_once(const struct decode_options *decode, struct session *session,
+                                       const struct session_start *start, struct error *error) {
+    struct worker_sample sample;
+    enum vaemark_status status = session_start(session, start, error);
+    if (status == VAEMARK_OK && !worker_hello(session->worker)->available) {
+        status = error_set(error, VAEMARK_UNAVAILABLE, "backend '%s' is not available: %s", decode->backend,
+                           worker_hello(session->worker)->reason);
+    }
+    if (status == VAEMARK_OK) {
+        status = session_open(session, &decode->options, decode->precision, error);
+    }
+    if (status == VAEMARK_OK) {
+        status = session_prepare(session, error);
+    }
+    if (status == VAEMARK_OK) {
+        status = session_decode(session, 0, 1, 1, 1, &sample, NULL, error);
+    }
+    if (status == VAEMARK_OK) {
+        struct vaemark_tensor image = session_image(session);
+        status = image_file_write(decode->out, &image, error);
+    }
+    if (status == VAEMARK_OK) {
+        status = write_trace(decode, session, error);
+    }
+    if (status == VAEMARK_OK && !decode->quiet) {
+        print_summary(decode, session, &sample);
+    }
+    return status;
+}
+
+static void note(const char *text) {
+    progress_note(text);
+}
+
+static enum vaemark_status run_decode(const struct decode_options *decode, struct models *models, bool *worker_lost,
+                                      struct error *error) {
+    struct decoder_spec spec;
+    struct run_model *model = NULL;
+    struct input_set set = {0};
+    struct session session = {0};
+    enum vaemark_status status = check_complete(decode, error);
+    if (status == VAEMARK_OK) {
+        status = decoder_spec_parse(decode->backend, &spec, error);
+    }
+    if (status == VAEMARK_OK) {
+        status = models_open_path(models, decode->model, decode->weights, &model, error);
+    }
+    /* The one refusal that needs no worker: nobody has to wait for weights to hear it. */
+    for (size_t i = 0; status == VAEMARK_OK && spec.own && i < decode->options.count; i++) {
+        if (option_is_on(decode->options.items[i].value) && strcmp(decode->options.items[i].key, "fuse_qkv") == 0) {
+            status = capability_check(model->model->type->name, "fuse_qkv", error);
+        }
+    }
+    if (status == VAEMARK_OK) {
+        status = inputs_read(model->model->graph, decode->latents, 0, decode->allow_nonfinite, &set, error);
+    }
+    if (status == VAEMARK_OK) {
+        status = models_need_weights(models, model, note, error);
+    }
+    if (status == VAEMARK_OK) {
+        struct session_start start = {
+            .decoder = &spec, .model = model, .sets = &set, .set_count = 1, .timeout_s = decode->timeout_s};
+        status = decode_once(decode, &session, &start, error);
+        const struct worker_fate *fate = session_fate(&session);
+        *worker_lost = fate->kind != WORKER_ALIVE;
+        if (*worker_lost) {
+            error_set(error, VAEMARK_INTERNAL, "the worker was lost: %s", fate->reason);
+        }
+    }
+    session_stop(&session);
+    inputs_free(&set);
+    return status;
+}
+
+int command_decode(int argc, char **argv) {
+    struct decode_options decode = {.backend = "cpu", .precision = "fp32", .timeout_s = 3600};
+    struct models models = {0};
+    struct error error = {0};
+    enum cli_outcome parsed = cli_parse(&usage, argc, argv, take, &decode);
+    if (parsed != CLI_PARSED) {
+        return parsed == CLI_WRONG ? EXIT_CODE_USAGE : EXIT_CODE_PASSED;
+    }
+    worker_setup_process();
+    bool worker_lost = false;
+    enum vaemark_status status = run_decode(&decode, &models, &worker_lost, &error);
+    models_free(&models);
+    if (status != VAEMARK_OK) {
+        cli_print_error(&error);
+    }
+    return worker_lost ? EXIT_CODE_FAILED : code_of(status);
+}

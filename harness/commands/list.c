@@ -1,0 +1,218 @@
+/* vaemark list: backends, models, suites, cases, checks. */
+#include <dirent.h>
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/files.h"
+#include "base/text.h"
+#include "harness/checks/checks.h"
+#include "harness/cli.h"
+#include "harness/commands/commands.h"
+#include "harness/exit_code.h"
+#include "harness/model_facts.h"
+#include "harness/selection.h"
+#include "harness/worker/serve.h"
+
+struct list_options {
+    struct selection selection;
+    const char *what;
+};
+
+static const struct cli_option options[] = {SELECTION_OPTIONS, {NULL, NULL, NULL}};
+
+static const struct cli_usage usage = {
+    .synopsis = "vaemark list backends | models | suites | cases | checks",
+    .description = "Lists what there is. 'cases' takes the options of 'run' and shows what they select.",
+    .options = options,
+};
+
+static enum vaemark_status take(void *context, const char *option, const char *value, struct error *error) {
+    struct list_options *list = context;
+    bool taken = false;
+    if (option) {
+        return selection_take(&list->selection, option, value, &taken, error);
+    }
+    if (list->what) {
+        return error_set(error, VAEMARK_INVALID_ARGUMENT, "one list at a time: '%s' or '%s'", list->what, value);
+    }
+    list->what = value;
+    return VAEMARK_OK;
+}
+
+/* ---- Backends ---- */
+
+static enum vaemark_status list_backends(struct list_options *list, struct error *error) {
+    (void)list;
+    (void)error;
+    printf("%-10s %-13s %s\n", "backend", "available", "what");
+    for (size_t i = 0; builtin_backends[i]; i++) {
+        const struct vaemark_backend *backend = builtin_backends[i];
+        struct vaemark_probe probe = {.struct_size = sizeof probe};
+        struct vaemark_message message = {{0}};
+        bool probed = backend->probe(&probe, &message) == VAEMARK_OK;
+        bool available = probed && probe.available;
+        printf("%-10s %-13s %s\n", backend->name, available ? "yes" : "no", backend->description);
+        if (!available) {
+            printf("%-24s because: %s\n", "", probed ? probe.reason : message.text);
+        }
+        for (size_t f = 0; probed && f < probe.fact_count; f++) {
+            printf("%-24s %s: %s\n", "", probe.facts[f].key, probe.facts[f].value);
+        }
+        for (size_t u = 0; probed && u < probe.unsupported_count; u++) {
+            const struct vaemark_unsupported *row = &probe.unsupported[u];
+            printf("%-24s not: %s%s%s (%s)\n", "", row->option ? row->option : "anything", row->vae_type ? " on " : "",
+                   row->vae_type ? row->vae_type : "", row->reason);
+        }
+    }
+    printf("Others: plugin:FILE.so (docs/writing-a-plugin.md), exec:'COMMAND' (docs/worker-protocol.md).\n");
+    return VAEMARK_OK;
+}
+
+/* ---- Models ---- */
+
+static void print_model(const struct run_model *model) {
+    const struct model *opened = model->model;
+    double flops_512 = model_flops_at(opened, 512), flops_1024 = model_flops_at(opened, 1024);
+    printf("%-18s %-22s %13llu %7lld %12.3f %12.3f %s\n", model->name, opened->type->name,
+           (unsigned long long)graph_parameter_elements(opened->graph), (long long)model_parameter_tensors(opened),
+           flops_512 * 1e-9, flops_1024 * 1e-9, model->weights_path ? "trained" : "synthetic");
+}
+
+static void print_capabilities(void) {
+    printf("\nCapability table: what a decoder must do with an option, by VAE type (own backends / others)\n%-24s", "");
+    for (size_t o = 0; capability_options[o]; o++) {
+        printf(" %-26s", capability_options[o]);
+    }
+    printf("\n");
+    for (size_t t = 0; t < model_type_count; t++) {
+        printf("%-24s", model_types[t].name);
+        for (size_t o = 0; capability_options[o]; o++) {
+            char cell[64];
+            snprintf(cell, sizeof cell, "%s / %s",
+                     capability_name(capability_of(model_types[t].name, capability_options[o], true)),
+                     capability_name(capability_of(model_types[t].name, capability_options[o], false)));
+            printf(" %-26s", cell);
+        }
+        printf("\n");
+    }
+}
+
+static enum vaemark_status list_models(struct list_options *list, struct error *error) {
+    char **names = models_preset_names(error);
+    if (!names) {
+        return VAEMARK_IO_ERROR;
+    }
+    enum vaemark_status status = VAEMARK_OK;
+    printf("%-18s %-22s %13s %7s %12s %12s %s\n", "model", "VAE type", "parameters", "tensors", "GFLOP 512^2",
+           "GFLOP 1024^2", "weights");
+    for (size_t i = 0; status == VAEMARK_OK && names[i]; i++) {
+        struct run_model *model = NULL;
+        status = models_find(&list->selection.models, names[i], &model, error);
+        if (status == VAEMARK_OK) {
+            print_model(model);
+        }
+    }
+    models_free_names(names);
+    if (status == VAEMARK_OK) {
+        printf("Parameters and FLOPs (2 x multiply-adds of convolutions, linears and attention products) are the "
+               "decoder's.\n");
+        print_capabilities();
+    }
+    return status;
+}
+
+/* ---- Suites, cases, checks ---- */
+
+static int compare_suites(const struct dirent **a, const struct dirent **b) {
+    return strcmp((*a)->d_name, (*b)->d_name);
+}
+
+static int is_suite(const struct dirent *entry) {
+    size_t length = strlen(entry->d_name);
+    return length > 5 && strcmp(entry->d_name + length - 5, ".yaml") == 0;
+}
+
+static enum vaemark_status list_suites(struct list_options *list, struct error *error) {
+    (void)list;
+    char *data = NULL;
+    enum vaemark_status status = data_folder(&data, error);
+    char *folder = status == VAEMARK_OK ? path_join(data, "suites") : NULL;
+    struct dirent **entries = NULL;
+    int count = folder ? scandir(folder, &entries, is_suite, compare_suites) : -1;
+    for (int i = 0; i < count; i++) {
+        char *path = path_join(folder, entries[i]->d_name);
+        struct suite *suite = NULL;
+        if (status == VAEMARK_OK && path && (status = suite_load(path, &suite, error)) == VAEMARK_OK) {
+            printf("%-14s %s\n", suite->name, suite->description);
+        }
+        suite_free(suite);
+        free(path);
+        free(entries[i]);
+    }
+    if (status == VAEMARK_OK && count < 0) {
+        status = error_set_at(error, VAEMARK_IO_ERROR, folder ? folder : "", "cannot be listed");
+    }
+    free(entries);
+    free(folder);
+    free(data);
+    return status;
+}
+
+static enum vaemark_status list_cases(struct list_options *list, struct error *error) {
+    enum vaemark_status status = selection_expand(&list->selection, error);
+    for (size_t i = 0; status == VAEMARK_OK && i < list->selection.cases.count; i++) {
+        printf("%s\n", list->selection.cases.items[i].id);
+    }
+    return status;
+}
+
+static enum vaemark_status list_checks(struct list_options *list, struct error *error) {
+    (void)list;
+    (void)error;
+    for (size_t i = 0; i < check_description_count; i++) {
+        printf("%-26s %s\n", check_descriptions[i].name, check_descriptions[i].holds_when);
+    }
+    return VAEMARK_OK;
+}
+
+static const struct topic {
+    const char *name;
+    enum vaemark_status (*print)(struct list_options *list, struct error *error);
+} topics[] = {
+    {"backends", list_backends}, {"models", list_models}, {"suites", list_suites},
+    {"cases", list_cases},       {"checks", list_checks},
+};
+enum { TOPIC_COUNT = sizeof topics / sizeof *topics };
+
+static int print_topic(struct list_options *list) {
+    const char *names[TOPIC_COUNT + 1] = {NULL};
+    struct error error = {0};
+    for (size_t i = 0; i < TOPIC_COUNT; i++) {
+        names[i] = topics[i].name;
+        if (list->what && strcmp(list->what, topics[i].name) == 0) {
+            enum vaemark_status status = topics[i].print(list, &error);
+            if (status != VAEMARK_OK) {
+                cli_print_error(&error);
+                return status == VAEMARK_OUT_OF_MEMORY ? EXIT_CODE_HARNESS : EXIT_CODE_USAGE;
+            }
+            return EXIT_CODE_PASSED;
+        }
+    }
+    const char *nearest = list->what ? text_nearest(list->what, names) : NULL;
+    fprintf(stderr, "vaemark: list what? backends, models, suites, cases or checks%s%s%s\n",
+            nearest ? "; did you mean '" : "", nearest ? nearest : "", nearest ? "'?" : "");
+    return EXIT_CODE_USAGE;
+}
+
+int command_list(int argc, char **argv) {
+    struct list_options list = {0};
+    enum cli_outcome parsed = cli_parse(&usage, argc, argv, take, &list);
+    int code = parsed == CLI_WRONG ? EXIT_CODE_USAGE : EXIT_CODE_PASSED;
+    if (parsed == CLI_PARSED) {
+        code = print_topic(&list);
+    }
+    selection_free(&list.selection);
+    return code;
+}
