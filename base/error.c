@@ -51,6 +51,11 @@ enum vaemark_status error_set_at(struct error *error, enum vaemark_status status
     return status;
 }
 
+const char *error_text(const struct error *error, char *text, size_t capacity) {
+    snprintf(text, capacity, "%s%s%s", error->where, error->where[0] == '\0' ? "" : ": ", error->message);
+    return text;
+}
+
 const char *status_name(enum vaemark_status status) {
     if ((unsigned)status >= VAEMARK_STATUS_COUNT) {
         return status_names[VAEMARK_INTERNAL];

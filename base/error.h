@@ -19,6 +19,11 @@ enum vaemark_status error_set(struct error *error, enum vaemark_status status, c
 enum vaemark_status error_set_at(struct error *error, enum vaemark_status status, const char *where, const char *format,
                                  ...) __attribute__((format(printf, 4, 5)));
 
+/* "where: message", or the message alone, for the terminal or an ABI message; cut where it does not fit. Returns
+ * `text`.
+ */
+const char *error_text(const struct error *error, char *text, size_t capacity);
+
 /* "unsupported_option" and back. The names are the worker protocol's. An unknown name is VAEMARK_INTERNAL. */
 const char *status_name(enum vaemark_status status);
 enum vaemark_status status_from_name(const char *name);
