@@ -5,7 +5,7 @@
 #include <poll.h>
 #include <signal.h>
 #include <stdbool.h>
-#include <string.h>
+#include <stdlib.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/signalfd.h>
@@ -14,6 +14,7 @@
 #include <unistd.h>
 
 #include "harness/worker/descendants.h"
+#include "harness/worker/wire.h"
 
 static void report(enum keeper_event event, pid_t pid, int detail, long rss_peak_kib) {
     struct keeper_report packet = {.event = event, .pid = pid, .detail = detail, .rss_peak_kib = (int32_t)rss_peak_kib};
@@ -98,6 +99,7 @@ int keeper_run(char **command) {
     close_range(KEEPER_FIRST_FREE_FD, ~0u, 0);
     int signal_fd = signalfd(-1, &caught, SFD_CLOEXEC);
     fcntl(KEEPER_LEASH_FD, F_SETFD, FD_CLOEXEC);
+    unsetenv(WIRE_LEASH_VARIABLE);
     pid_t worker = -1;
     int failure = signal_fd < 0 ? errno : start_worker(command, &before, &worker);
     /* Held open here, the socket would never show the harness that its worker is gone. */

@@ -185,6 +185,10 @@ static int above_standard(int fd) {
 static enum vaemark_status spawn_keeper(struct worker_process *process, char **command, const int fds[4],
                                         struct error *error) {
     char added[3][64];
+    /* A program that was started as a keeper and does not know it would start keepers without end. */
+    if (getenv(WIRE_LEASH_VARIABLE))
+        return error_set(error, VAEMARK_INTERNAL,
+                         "this program is not vaemark: set VAEMARK_BINARY to the path of the vaemark binary");
     char *binary = worker_binary_path();
     char **list = binary ? keeper_command(binary, command) : NULL;
     char **environment = environment_make(added);
