@@ -174,14 +174,34 @@ void *record_append(struct record *record, enum table_id id) {
     return row;
 }
 
+/* Names that the result file keeps for itself (results/store.c). */
+static bool key_is_reserved(const char *key) {
+    static const char unit_suffix[] = "__unit";
+    size_t length = strlen(key);
+    size_t suffix_length = sizeof unit_suffix - 1;
+    return strcmp(key, "vaemark") == 0 || strcmp(key, "schema_version") == 0 ||
+           (length >= suffix_length && strcmp(key + length - suffix_length, unit_suffix) == 0);
+}
+
 bool record_add_fact(struct record *record, const char *key, const char *value, const char *unit) {
-    void *facts = record->facts;
-    if (!key || !*key || !grow(&facts, record->fact_count, &record->fact_capacity, sizeof *record->facts)) {
+    if (!key || !*key || key_is_reserved(key)) {
         return false;
     }
-    record->facts = facts;
-    record->facts[record->fact_count++] = (struct environment_fact){
-        .key = record_text(record, key), .value = record_text(record, value), .unit = record_text(record, unit)};
+    struct environment_fact *fact = NULL;
+    for (size_t i = 0; i < record->fact_count && !fact; i++) {
+        fact = strcmp(record->facts[i].key, key) == 0 ? &record->facts[i] : NULL;
+    }
+    if (!fact) {
+        void *facts = record->facts;
+        if (!grow(&facts, record->fact_count, &record->fact_capacity, sizeof *record->facts)) {
+            return false;
+        }
+        record->facts = facts;
+        fact = &record->facts[record->fact_count++];
+        fact->key = record_text(record, key);
+    }
+    fact->value = record_text(record, value);
+    fact->unit = record_text(record, unit);
     return true;
 }
 

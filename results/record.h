@@ -141,6 +141,8 @@ const char *record_format(struct record *record, const char *format, ...) __attr
  * append to the same table. */
 void *record_append(struct record *record, enum table_id table);
 #define RECORD_ROW(record, table, index, type) (((const struct type *)(record)->tables[table].rows) + (index))
+/* A key that is there gets the new value. False when memory is short and for "", "vaemark", "schema_version" and what
+ * ends in "__unit": the file needs those names itself. */
 bool record_add_fact(struct record *record, const char *key, const char *value, const char *unit);
 const char *record_fact(const struct record *record, const char *key); /* NULL if there is none */
 /* Adds the picture (copied) with its row in TABLE_IMAGES. */
