@@ -1,0 +1,172 @@
+/* Group norm and what else is a scale and a shift of each channel: a step finds the coefficients (N, C/16, 3, 16) of
+ * struct prologue, and whoever reads the value applies them. */
+#include <math.h>
+#include <string.h>
+
+#include "kernels/cpu/step.h"
+
+enum {
+    SPAN_LINES = 256, /* summed in single precision, in cache for both passes */
+    TASK_LINES = 16 * SPAN_LINES
+};
+
+/* Count, mean and sum of squared deviations of a set; sets are merged in double and in fixed order (Chan, Golub,
+ * LeVeque 1979), so that nothing cancels and threads do not matter. */
+struct moments {
+    double count, mean, m2;
+};
+
+static void moments_merge(struct moments *into, double count, double mean, double m2) {
+    const double total = into->count + count, delta = mean - into->mean;
+    into->mean += delta * (count / total);
+    into->m2 += m2 + delta * delta * (into->count * count / total);
+    into->count = total;
+}
+
+static float *coefficients_at(const struct run *run, const struct operand *value, int32_t buffer, size_t image,
+                              size_t panel) {
+    float *all = (float *)(run->arena + run->buffers[buffer].offset_bytes);
+    return all + (image * panel_count(value->channels) + panel) * 3 * PANEL;
+}
+
+/* Partial moments of a panel of an image: (tasks, 16). */
+static size_t tasks_of(const struct step *step) {
+    return divide_up(operand_pixels(&step->inputs[0]), TASK_LINES);
+}
+
+static void group_norm_plan(struct step *step, struct step_workspace *workspace) {
+    const struct operand *in = &step->inputs[0];
+    workspace->shared_bytes = in->images * panel_count(in->channels) * tasks_of(step) * PANEL * sizeof(struct moments);
+}
+
+static void sum_lines(struct moments *columns, const struct run *run, const float *lines, size_t count) {
+    double mean[PANEL], m2[PANEL];
+    memset(columns, 0, PANEL * sizeof *columns);
+    for (size_t first = 0; first < count; first += SPAN_LINES) {
+        const size_t span = count - first < SPAN_LINES ? count - first : SPAN_LINES;
+        run->kernels->moments(mean, m2, lines + first * PANEL, span);
+        for (size_t lane = 0; lane < PANEL; lane++) {
+            moments_merge(&columns[lane], (double)span, mean[lane], m2[lane]);
+        }
+    }
+}
+
+/* The group's moments over its channels, each merged over its tasks. */
+static struct moments merge_group(const struct step *step, const struct moments *partial, size_t image, size_t first,
+                                  size_t end) {
+    const size_t panels = panel_count(step->inputs[0].channels), tasks = tasks_of(step);
+    struct moments group = {0};
+    for (size_t c = first; c < end; c++) {
+        for (size_t task = 0; task < tasks; task++) {
+            const struct moments *p = &partial[((image * panels + c / PANEL) * tasks + task) * PANEL + c % PANEL];
+            moments_merge(&group, p->count, p->mean, p->m2);
+        }
+    }
+    return group;
+}
+
+/* (x - mean) * rstd * weight + bias, with what rounding the mean loses put into the shift. */
+static void write_group(const struct run *run, const struct step *step, const struct moments *group, size_t image,
+                        size_t first, size_t end) {
+    const double deviation = sqrt(group->m2 / group->count + step->group_norm.epsilon);
+    const float mean = (float)group->mean;
+    for (size_t c = first; c < end; c++) {
+        float *lane =
+            coefficients_at(run, &step->inputs[0], step->output.segments[0].buffer, image, c / PANEL) + c % PANEL;
+        const double scale = (double)step->weight[c] / deviation;
+        lane[0] = mean;
+        lane[PANEL] = (float)scale;
+        lane[2 * PANEL] = (float)((double)step->bias[c] + ((double)mean - group->mean) * scale);
+    }
+}
+
+static void group_norm_run(const struct run *run, const struct step *step) {
+    const struct operand *in = &step->inputs[0];
+    const size_t panels = panel_count(in->channels), tasks = tasks_of(step), pixels = operand_pixels(in);
+    struct moments *partial = run_shared_workspace(run);
+
+#pragma omp parallel for num_threads(run->threads) schedule(static)
+    for (size_t i = 0; i < in->images * panels * tasks; i++) {
+        const size_t first = i % tasks * TASK_LINES, panel = i / tasks % panels, image = i / tasks / panels;
+        sum_lines(partial + i * PANEL, run, operand_panel(run, in, image, panel) + first * PANEL,
+                  pixels - first < TASK_LINES ? pixels - first : TASK_LINES);
+    }
+    const size_t group_channels = in->channels / step->group_norm.groups;
+    for (size_t image = 0; image < in->images; image++) {
+        memset(coefficients_at(run, in, step->output.segments[0].buffer, image, 0), 0,
+               panels * 3 * PANEL * sizeof(float));
+        for (size_t c = 0; c < in->channels; c += group_channels) {
+            struct moments group = merge_group(step, partial, image, c, c + group_channels);
+            write_group(run, step, &group, image, c, c + group_channels);
+        }
+    }
+}
+
+/* The coefficients that the operand has already, or those that change nothing; one panel of them. */
+static void read_coefficients(float *out, const struct run *run, const struct operand *operand, size_t image,
+                              size_t panel) {
+    const struct prologue prologue = operand_prologue(run, operand, image, panel);
+    for (size_t lane = 0; lane < PANEL; lane++) {
+        out[lane] = prologue.coefficients ? prologue.coefficients[lane] : 0.0f;
+        out[PANEL + lane] = prologue.coefficients ? prologue.coefficients[PANEL + lane] : 1.0f;
+        out[2 * PANEL + lane] = prologue.coefficients ? prologue.coefficients[2 * PANEL + lane] : 0.0f;
+    }
+}
+
+/* y * scale + shift on top of what is there; padding channels become zero. */
+static void compose(float *out, const float *before, size_t lane, double scale, double shift) {
+    out[lane] = before[lane];
+    out[PANEL + lane] = (float)((double)before[PANEL + lane] * scale);
+    out[2 * PANEL + lane] = (float)((double)before[2 * PANEL + lane] * scale + shift);
+}
+
+typedef void find_scale_shift(double *scale, double *shift, const struct run *run, const struct step *step,
+                              size_t image, size_t channel);
+
+static void compose_all(const struct run *run, const struct step *step, find_scale_shift *find) {
+    const struct operand *in = &step->inputs[0];
+    for (size_t image = 0; image < in->images; image++) {
+        for (size_t panel = 0; panel < panel_count(in->channels); panel++) {
+            float before[3 * PANEL];
+            float *out = coefficients_at(run, in, step->output.segments[0].buffer, image, panel);
+            read_coefficients(before, run, in, image, panel);
+            memset(out, 0, sizeof before);
+            for (size_t lane = 0; lane < PANEL && panel * PANEL + lane < in->channels; lane++) {
+                double scale, shift;
+                find(&scale, &shift, run, step, image, panel * PANEL + lane);
+                compose(out, before, lane, scale, shift);
+            }
+        }
+    }
+}
+
+static void find_affine(double *scale, double *shift, const struct run *run, const struct step *step, size_t image,
+                        size_t channel) {
+    const size_t i = step->affine.count == 1 ? 0 : channel;
+    (void)run;
+    (void)image;
+    *scale = step->affine.scale[i];
+    *shift = step->affine.shift[i];
+}
+
+/* e (1 or N, 2C) holds s and d: x * (1 + s) + d. */
+static void find_scale_shift_row(double *scale, double *shift, const struct run *run, const struct step *step,
+                                 size_t image, size_t channel) {
+    const struct operand *e = &step->inputs[1];
+    const size_t row = e->images == 1 ? 0 : image, second = step->inputs[0].channels + channel;
+    *scale = 1.0 + (double)operand_panel(run, e, row, channel / PANEL)[channel % PANEL];
+    *shift = (double)operand_panel(run, e, row, second / PANEL)[second % PANEL];
+}
+
+static void affine_run(const struct run *run, const struct step *step) {
+    compose_all(run, step, find_affine);
+}
+
+static void scale_shift_run(const struct run *run, const struct step *step) {
+    compose_all(run, step, find_scale_shift_row);
+}
+
+const struct step_type step_group_norm = {
+    .kernel = "group_norm_moments", .plan = group_norm_plan, .run = group_norm_run};
+const struct step_type step_affine = {.kernel = "affine_coefficients", .run = affine_run};
+const struct step_type step_scale_shift = {.kernel = "scale_shift_coefficients", .run = scale_shift_run};

@@ -1,0 +1,19 @@
+/* What a variant is made of; isa/set.c gathers it. Every file of this folder is compiled once for each variant, with
+ * KERNEL_VARIANT set to its name. */
+#ifndef KERNELS_CPU_ISA_ISA_H
+#define KERNELS_CPU_ISA_ISA_H
+
+#include "kernels/cpu/isa/vector.h"
+
+void VARIANT(gemm_panel)(const struct gemm *g);
+void VARIANT(load_lines)(float *out, const float *in, size_t count, size_t factor, size_t phase,
+                         const struct prologue *prologue);
+void VARIANT(store_lines)(float *out, const float *in, size_t count, size_t residual_factor, size_t residual_phase,
+                          const struct epilogue *epilogue);
+void VARIANT(moments)(double *mean, double *m2, const float *in, size_t count);
+void VARIANT(softmax_block)(float *scores, float *maximum, float *sum, float *scale, size_t rows, size_t key_count);
+void VARIANT(scale_rows)(float *lines, const float *scale, size_t rows, size_t panels);
+
+extern const struct kernel_set VARIANT(kernel_set);
+
+#endif

@@ -1,0 +1,113 @@
+/* Vectors of the instruction set that a file is compiled for, as GNU vector extensions: one source for all of them.
+ *
+ * A panel line holds PANEL = 16 floats whatever the vectors are; it is PANEL_VECTORS vectors long. The tile of the GEMM
+ * microkernel (GEMM_PIXELS x GEMM_PANELS lines of accumulators) fits the register file. All three sizes can be set from
+ * outside, so that a tile made for registers that this machine lacks can be tested with those that it has. */
+#ifndef KERNELS_CPU_ISA_VECTOR_H
+#define KERNELS_CPU_ISA_VECTOR_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "kernels/cpu/kernels.h"
+
+#ifndef VECTOR_LANES
+#if defined(__AVX512F__) /* 32 registers: 28 accumulators, 2 of B, 1 of A */
+#define VECTOR_LANES 16
+#define GEMM_PIXELS  14
+#define GEMM_PANELS  2
+#elif defined(__AVX2__) /* 16 registers: 12 accumulators, 2 of B, 1 of A */
+#define VECTOR_LANES 8
+#define GEMM_PIXELS  6
+#define GEMM_PANELS  1
+#elif defined(__aarch64__) /* 32 registers: 24 accumulators, 4 of B, 1 of A */
+#define VECTOR_LANES 4
+#define GEMM_PIXELS  6
+#define GEMM_PANELS  1
+#else /* 16 registers: 12 accumulators, the rest for B and A */
+#define VECTOR_LANES 4
+#define GEMM_PIXELS  3
+#define GEMM_PANELS  1
+#endif
+#endif
+
+enum { PANEL_VECTORS = PANEL / VECTOR_LANES };
+
+typedef float vec __attribute__((vector_size(VECTOR_LANES * 4), may_alias));
+typedef int32_t ivec __attribute__((vector_size(VECTOR_LANES * 4), may_alias));
+
+/* Symbols of a variant end in its name: gemm_panel_avx2. */
+#define VARIANT_JOIN(name, suffix)   name##_##suffix
+#define VARIANT_EXPAND(name, suffix) VARIANT_JOIN(name, suffix)
+#define VARIANT(name)                VARIANT_EXPAND(name, KERNEL_VARIANT)
+
+#define ALWAYS_INLINE static inline __attribute__((always_inline))
+
+/* A loop over [0, count), count a small constant once inlined, that must not stay a loop: its arrays are registers. */
+#if defined(__clang__)
+#define UNROLLED(index, count) _Pragma("clang loop unroll(full)") for (size_t index = 0; index < (count); index++)
+#else
+#define UNROLLED(index, count) _Pragma("GCC unroll 16") for (size_t index = 0; index < (count); index++)
+#endif
+
+ALWAYS_INLINE vec vec_load(const float *p) {
+    return *(const vec *)p;
+}
+
+ALWAYS_INLINE void vec_store(float *p, vec v) {
+    *(vec *)p = v;
+}
+
+/* x - 0 is x for every x, -0 and NaN too, so that compilers make it a plain broadcast. */
+ALWAYS_INLINE vec vec_set(float x) {
+    return x - (vec){0};
+}
+
+/* mask ? a : b, lane by lane; a comparison makes lanes of all ones or all zeros. */
+ALWAYS_INLINE vec vec_select(ivec mask, vec a, vec b) {
+    return (vec)((mask & (ivec)a) | (~mask & (ivec)b));
+}
+
+/* max(x, 0); NaN compares false and stays. */
+ALWAYS_INLINE vec vec_relu(vec x) {
+    return (vec)(~(ivec)(x < 0.0f) & (ivec)x);
+}
+
+/* exp(x) to 2 ulp in [-87, 88] and saturating outside; NaN stays. Cephes' polynomial after reduction by ln 2 in two
+ * parts; adding 1.5 * 2^23 rounds to the nearest integer and leaves it in the low bits. */
+ALWAYS_INLINE vec vec_exp(vec x) {
+    const vec round = vec_set(12582912.0f);
+    x = vec_select(x < -87.3f, vec_set(-87.3f), x);
+    x = vec_select(x > 88.0f, vec_set(88.0f), x);
+    vec shifted = x * 1.44269504f + round;
+    vec n = shifted - round;
+    vec r = x - n * 0.693359375f;
+    r = r + n * 2.12194440e-4f;
+    vec p = vec_set(1.9875691500e-4f);
+    p = p * r + 1.3981999507e-3f;
+    p = p * r + 8.3334519073e-3f;
+    p = p * r + 4.1665795894e-2f;
+    p = p * r + 1.6666665459e-1f;
+    p = p * r + 5.0000001201e-1f;
+    p = p * (r * r) + (r + 1.0f);
+    ivec power = ((ivec)shifted - (ivec)round + 127) << 23;
+    return p * (vec)power;
+}
+
+ALWAYS_INLINE vec vec_silu(vec x) {
+    return x / (1.0f + vec_exp(-x));
+}
+
+ALWAYS_INLINE vec vec_activate(vec x, enum activation activation) {
+    switch (activation) {
+    case ACTIVATION_SILU:
+        return vec_silu(x);
+    case ACTIVATION_RELU:
+        return vec_relu(x);
+    case ACTIVATION_NONE:
+    default:
+        return x;
+    }
+}
+
+#endif

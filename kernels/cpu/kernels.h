@@ -1,0 +1,92 @@
+/* The kernel table: what runs in the inner loops, once for every instruction set, chosen when a decoder opens.
+ *
+ * One layout everywhere, "panels": X[ceil(C / 16)][pixel][16]. A panel is 16 channels wide, a line (one pixel of it) is
+ * 64 bytes and 64-byte aligned; channels are padded to 16 with zeros, and every kernel keeps the padding zero.
+ *   activations          columns = channels,         rows = pixels  (nChw16c)
+ *   weights              columns = output channels,  rows = input channels, tap by tap
+ *   attention            scores: columns = keys, rows = queries; V as it is: columns = channels, rows = tokens
+ * so that one microkernel serves convolutions, linears and attention.
+ *
+ * Kernels are exact about order: sums do not depend on the number of threads, nor on how rows were cut into tiles. */
+#ifndef KERNELS_CPU_KERNELS_H
+#define KERNELS_CPU_KERNELS_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+enum { PANEL = 16, LINE_BYTES = 64 };
+
+/* Activations that loaders and epilogues can apply on the way. */
+enum activation { ACTIVATION_NONE = 0, ACTIVATION_SILU, ACTIVATION_RELU };
+
+/* c[panel][pixel][16] (+)= sum over blocks and depth of a[offsets[block] + pixel * pixel_stride + i] *
+ * b[panel][block][i][16]
+ *
+ * The products of one call are summed from zero and then added to c: a long reduction that is cut into calls keeps
+ * short chains of rounding. */
+struct gemm {
+    float *c;                /* (panels, pixels, 16) */
+    size_t c_panel_stride;   /* floats */
+    const float *a;          /* lines of 16; */
+    const size_t *a_offsets; /* of the first line of each block, in floats */
+    size_t a_pixel_stride;   /* floats: 16 x the convolution's stride */
+    const float *b;          /* (panels, block_count, 16, 16) */
+    size_t b_panel_stride;   /* floats */
+    size_t block_count;
+    size_t depth; /* rows used of each block of 16, 1..16 */
+    size_t pixels, panels;
+    bool accumulate; /* false: c is overwritten */
+};
+
+/* How a line is changed while it is read: (x - coefficients[0..15]) * coefficients[16..31] + coefficients[32..47], then
+ * the activation. Subtracting the mean first keeps its digits where |mean| >> deviation. */
+struct prologue {
+    const float *coefficients; /* (3, 16), or NULL */
+    enum activation activation;
+};
+
+/* What happens to a finished sum: activation(alpha * (x + bias) + beta * residual). */
+struct epilogue {
+    const float *bias;     /* (16), or NULL */
+    const float *residual; /* lines, or NULL; may be the output itself */
+    float alpha, beta;
+    enum activation activation;
+};
+
+struct kernel_set {
+    const char *name; /* "avx2", as option isa and the trace name it */
+    const char *description;
+    bool (*is_supported)(void); /* by this processor */
+
+    size_t gemm_panels; /* of the microkernel's tile: callers keep so many panels of weights in cache at a time */
+    void (*gemm)(const struct gemm *gemm);
+
+    /* count lines of nearest-upsampled (factor >= 1) and changed source lines. `phase` is the first line's place within
+     * its run of `factor` equal ones, x % factor. */
+    void (*load_lines)(float *out, const float *in, size_t count, size_t factor, size_t phase,
+                       const struct prologue *prologue);
+
+    /* count lines through an epilogue; out may be in, or the residual. residual lines repeat like load_lines'. */
+    void (*store_lines)(float *out, const float *in, size_t count, size_t residual_factor, size_t residual_phase,
+                        const struct epilogue *epilogue);
+
+    /* Mean and sum of squared deviations of each of the 16 columns over count lines (count >= 1). */
+    void (*moments)(double *mean, double *m2, const float *in, size_t count);
+
+    /* One block of keys of a streamed softmax, in place: scores[panel][row][16] become exp(score - new maximum); masked
+     * columns (>= key_count) become 0. maximum[row] and sum[row] are updated; scale[row] is what earlier sums and
+     * outputs of the row must be multiplied by. */
+    void (*softmax_block)(float *scores, float *maximum, float *sum, float *scale, size_t rows, size_t key_count);
+
+    /* lines[panel][row][16] *= scale[row]. */
+    void (*scale_rows)(float *lines, const float *scale, size_t rows, size_t panels);
+};
+
+/* All variants that this build holds, best first, ending in the portable one; `*count` of them. */
+const struct kernel_set *const *kernel_sets(size_t *count);
+
+/* The best variant that this processor supports for "auto", the named one, or NULL where there is no such variant in
+ * this build or the processor lacks it. */
+const struct kernel_set *kernel_set_choose(const char *isa);
+
+#endif

@@ -1,0 +1,265 @@
+#include "kernels/cpu/packed.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "kernels/cpu/kernels.h"
+
+enum { READ_FLOATS = 1024 };
+
+struct packed_entry {
+    const char *name; /* the graph's */
+    const struct graph_parameter *parameter;
+    enum packing packing;
+    size_t offset_floats, count_floats;
+};
+
+struct packed {
+    const struct vaemark_host *host;
+    const struct packed *shared;
+    float *memory;
+    size_t size_bytes;
+    struct packed_entry *entries;
+    size_t entry_count;
+};
+
+static size_t round_to_panel(size_t count) {
+    return (count + PANEL - 1) / PANEL * PANEL;
+}
+
+enum packing packing_of(const struct graph_node *node, int32_t index) {
+    switch (node->op) {
+    case OP_CONV2D:
+        if (index == 0) {
+            return node->attributes.conv2d.groups == 1 ? PACKING_PANELS : PACKING_ROWS;
+        }
+        return PACKING_VECTOR;
+    case OP_LINEAR:
+        return index == 0 ? PACKING_PANELS : PACKING_VECTOR;
+    case OP_EMBEDDING:
+        return PACKING_ROWS;
+    default:
+        return PACKING_VECTOR;
+    }
+}
+
+/* (O,C,kh,kw) and (O,C) as (O, C, taps). */
+struct matrix {
+    size_t rows, columns, taps;
+};
+
+static struct matrix matrix_of(const struct shape *shape) {
+    struct matrix m = {1, 1, 1};
+    if (shape->rank >= 1) {
+        m.rows = (size_t)shape->dims[0];
+    }
+    if (shape->rank >= 2) {
+        m.columns = (size_t)shape->dims[1];
+    }
+    for (int32_t i = 2; i < shape->rank; i++) {
+        m.taps *= (size_t)shape->dims[i];
+    }
+    return m;
+}
+
+/* Parameters have fewer than 2^57 elements (the builder's limit), so that padding to 16 x 16 can overflow only where a
+ * matrix is thin: checked. */
+static bool packed_count(const struct shape *shape, enum packing packing, size_t *count) {
+    struct matrix m = matrix_of(shape);
+    size_t rows = m.rows, columns = m.columns;
+    if (packing == PACKING_PANELS) {
+        rows = round_to_panel(rows);
+        columns = round_to_panel(columns);
+    }
+    if (__builtin_mul_overflow(rows, columns, count) || __builtin_mul_overflow(*count, m.taps, count) ||
+        *count > SIZE_MAX / 64) {
+        return false;
+    }
+    *count = round_to_panel(*count);
+    return true;
+}
+
+/* Elements [first, first + count) of a stored or joined parameter. */
+static void read_elements(float *out, const struct vaemark_graph *graph, const struct graph_parameter *parameter,
+                          size_t first, size_t count) {
+    if (parameter->origin == PARAMETER_STORED) {
+        tensor_read_f32(out, &parameter->tensor, (int64_t)first, (int64_t)count);
+        return;
+    }
+    size_t begin = 0;
+    for (int i = 0; i < 3 && count > 0; i++) {
+        const struct graph_parameter *source = &graph->parameters[parameter->sources[i]];
+        size_t end = begin + (size_t)shape_element_count(&source->shape);
+        if (first < end) {
+            size_t part = end - first < count ? end - first : count;
+            tensor_read_f32(out, &source->tensor, (int64_t)(first - begin), (int64_t)part);
+            out += part;
+            first += part;
+            count -= part;
+        }
+        begin = end;
+    }
+}
+
+/* Output channels [16 p, 16 p + 16) of a weight, read a few numbers at a time: no scratch but the stack. */
+static void pack_panel(float *out, const struct vaemark_graph *graph, const struct graph_parameter *parameter,
+                       size_t panel) {
+    const struct matrix m = matrix_of(&parameter->shape);
+    const size_t row_floats = m.columns * m.taps, first = panel * PANEL;
+    const size_t used = m.rows - first < PANEL ? m.rows - first : PANEL;
+    float part[READ_FLOATS];
+
+    memset(out, 0, round_to_panel(m.columns) * m.taps * PANEL * sizeof *out);
+    for (size_t o = 0; o < used; o++) {
+        for (size_t begin = 0; begin < row_floats; begin += READ_FLOATS) {
+            const size_t count = row_floats - begin < READ_FLOATS ? row_floats - begin : READ_FLOATS;
+            read_elements(part, graph, parameter, (first + o) * row_floats + begin, count);
+            size_t c = begin / m.taps, tap = begin % m.taps;
+            for (size_t i = 0; i < count; i++) {
+                out[((c / PANEL * m.taps + tap) * PANEL + c % PANEL) * PANEL + o] = part[i];
+                if (++tap == m.taps) {
+                    tap = 0;
+                    c++;
+                }
+            }
+        }
+    }
+}
+
+static void pack_entry(float *out, const struct vaemark_graph *graph, const struct packed_entry *entry, int threads) {
+    const struct matrix m = matrix_of(&entry->parameter->shape);
+    if (entry->packing != PACKING_PANELS) {
+        size_t used = (size_t)shape_element_count(&entry->parameter->shape);
+        read_elements(out, graph, entry->parameter, 0, used);
+        memset(out + used, 0, (entry->count_floats - used) * sizeof *out);
+        return;
+    }
+    const size_t panels = round_to_panel(m.rows) / PANEL;
+    const size_t panel_floats = round_to_panel(m.columns) * m.taps * PANEL;
+#pragma omp parallel for num_threads(threads) schedule(dynamic)
+    for (size_t panel = 0; panel < panels; panel++) {
+        pack_panel(out + panel * panel_floats, graph, entry->parameter, panel);
+    }
+}
+
+const float *packed_find(const struct packed *packed, const char *name, enum packing packing) {
+    for (; packed != NULL; packed = packed->shared) {
+        for (size_t i = 0; i < packed->entry_count; i++) {
+            const struct packed_entry *entry = &packed->entries[i];
+            if (entry->packing == packing && strcmp(entry->name, name) == 0) {
+                return packed->memory + entry->offset_floats;
+            }
+        }
+    }
+    return NULL;
+}
+
+static bool packed_lists(const struct packed *packed, const char *name, enum packing packing) {
+    for (size_t i = 0; i < packed->entry_count; i++) {
+        if (packed->entries[i].packing == packing && strcmp(packed->entries[i].name, name) == 0) {
+            return true;
+        }
+    }
+    return packed_find(packed->shared, name, packing) != NULL;
+}
+
+/* Lists what must be packed and finds the size of the block. */
+static enum vaemark_status list_entries(struct packed *packed, const struct vaemark_graph *graph, size_t *total_floats,
+                                        struct error *error) {
+    for (size_t n = 0; n < graph->node_count; n++) {
+        const struct graph_node *node = &graph->nodes[n];
+        for (int32_t i = 0; i < node->parameter_count; i++) {
+            const struct graph_parameter *parameter = &graph->parameters[node->parameters[i]];
+            struct packed_entry entry = {
+                .name = parameter->name, .parameter = parameter, .packing = packing_of(node, i)};
+            if (packed_lists(packed, entry.name, entry.packing)) {
+                continue;
+            }
+            entry.offset_floats = *total_floats;
+            if (!packed_count(&parameter->shape, entry.packing, &entry.count_floats) ||
+                __builtin_add_overflow(*total_floats, entry.count_floats, total_floats) ||
+                *total_floats > SIZE_MAX / 64) {
+                return error_set(error, VAEMARK_OUT_OF_MEMORY, "the weights do not fit any memory");
+            }
+            packed->entries[packed->entry_count++] = entry;
+        }
+    }
+    return VAEMARK_OK;
+}
+
+static enum vaemark_status check_bound(const struct vaemark_graph *graph, struct error *error) {
+    for (size_t i = 0; i < graph->parameter_count; i++) {
+        const struct graph_parameter *parameter = &graph->parameters[i];
+        if (parameter->origin == PARAMETER_STORED && parameter->tensor.data == NULL) {
+            return error_set_at(error, VAEMARK_INVALID_ARGUMENT, parameter->name,
+                                "the parameter has no tensor: open the model with its weights");
+        }
+    }
+    return VAEMARK_OK;
+}
+
+static enum vaemark_status pack_all(struct packed *packed, const struct vaemark_graph *graph, size_t total_floats,
+                                    int threads, struct error *error) {
+    const struct vaemark_host *host = packed->host;
+    if (total_floats == 0) {
+        return VAEMARK_OK;
+    }
+    packed->size_bytes = total_floats * sizeof *packed->memory;
+    packed->memory = host->allocate(host->user, packed->size_bytes, LINE_BYTES, VAEMARK_MEMORY_WEIGHTS);
+    if (packed->memory == NULL) {
+        return error_set(error, VAEMARK_OUT_OF_MEMORY, "no memory for %zu bytes of packed weights", packed->size_bytes);
+    }
+    for (size_t i = 0; i < packed->entry_count; i++) {
+        const struct packed_entry *entry = &packed->entries[i];
+        pack_entry(packed->memory + entry->offset_floats, graph, entry, threads);
+    }
+    return VAEMARK_OK;
+}
+
+enum vaemark_status packed_create(const struct vaemark_host *host, const struct vaemark_graph *graph,
+                                  const struct packed *shared, int threads, struct packed **result,
+                                  struct error *error) {
+    size_t total_floats = 0;
+    struct packed *packed = calloc(1, sizeof *packed);
+    enum vaemark_status status = check_bound(graph, error);
+
+    *result = NULL;
+    if (status != VAEMARK_OK) {
+        goto cleanup;
+    }
+    if (packed != NULL) {
+        packed->host = host;
+        packed->shared = shared;
+        packed->entries = calloc(graph->node_count * GRAPH_MAX_NODE_PARAMETERS + 1, sizeof *packed->entries);
+    }
+    if (packed == NULL || packed->entries == NULL) {
+        status = error_set(error, VAEMARK_OUT_OF_MEMORY, "no memory for the list of weights");
+        goto cleanup;
+    }
+    status = list_entries(packed, graph, &total_floats, error);
+    if (status == VAEMARK_OK) {
+        status = pack_all(packed, graph, total_floats, threads, error);
+    }
+cleanup:
+    if (status != VAEMARK_OK) {
+        packed_free(packed);
+        return status;
+    }
+    *result = packed;
+    return VAEMARK_OK;
+}
+
+void packed_free(struct packed *packed) {
+    if (packed == NULL) {
+        return;
+    }
+    if (packed->memory != NULL) {
+        packed->host->release(packed->host->user, packed->memory);
+    }
+    free(packed->entries);
+    free(packed);
+}
+
+size_t packed_size_bytes(const struct packed *packed) {
+    return packed == NULL ? 0 : packed->size_bytes;
+}

@@ -1,0 +1,31 @@
+/* Parameters in the form that kernels read: FP32, panels, one block of host memory. Graphs share what they both use:
+ * the fused graph packs its joined projections alone and takes the rest from the unfused one. */
+#ifndef KERNELS_CPU_PACKED_H
+#define KERNELS_CPU_PACKED_H
+
+#include "reference/graph.h"
+
+enum packing {
+    PACKING_PANELS, /* weights (O,C,taps) as (O/16, C/16, taps, 16 of C, 16 of O), zeros in the padding */
+    PACKING_ROWS,   /* as stored: weights of grouped convolutions, tables */
+    PACKING_VECTOR  /* biases and norms, padded to 16 with zeros */
+};
+
+struct packed;
+
+/* How a node reads its parameter number `index` (0 weight, 1 bias). */
+enum packing packing_of(const struct graph_node *node, int32_t index);
+
+/* Packs what `graph` needs and `shared` (may be NULL; must outlive the result) does not have. One allocation of class
+ * WEIGHTS, none where there is nothing to pack. */
+enum vaemark_status packed_create(const struct vaemark_host *host, const struct vaemark_graph *graph,
+                                  const struct packed *shared, int threads, struct packed **packed,
+                                  struct error *error);
+void packed_free(struct packed *packed);
+
+/* The packed form of a parameter, 64-byte aligned, or NULL. */
+const float *packed_find(const struct packed *packed, const char *name, enum packing packing);
+/* Bytes asked of the host. */
+size_t packed_size_bytes(const struct packed *packed);
+
+#endif

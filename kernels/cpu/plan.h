@@ -1,0 +1,34 @@
+/* Plans: a graph compiled for input shapes. Everything that a decode needs is decided and sized here: steps, places in
+ * the arena, scratch, costs. */
+#ifndef KERNELS_CPU_PLAN_H
+#define KERNELS_CPU_PLAN_H
+
+#include "kernels/cpu/packed.h"
+#include "kernels/cpu/step.h"
+
+struct plan {
+    struct step *steps;
+    size_t step_count;
+    struct arena_block *buffers; /* offsets are those of the arena */
+    size_t buffer_count;
+    size_t arena_bytes, workspace_bytes;
+    struct shape image; /* of the result */
+    uint64_t flops;
+    struct vaemark_trace_entry *trace; /* one a step; times are those of the last run */
+};
+
+/* Compiles. VAEMARK_BAD_INPUT where the inputs do not fit the graph (graph_infer_shapes() is the judge). The plan keeps
+ * pointers into graph, packed and kernels, all of which must outlive it; inputs are only looked at. */
+enum vaemark_status plan_create(const struct vaemark_graph *graph, const struct packed *packed,
+                                const struct vaemark_tensors *inputs, const struct kernel_set *kernels, int threads,
+                                struct plan **plan, struct error *error);
+void plan_free(struct plan *plan);
+
+/* Runs all steps. Fails nowhere, allocates nothing. `run` has everything but the buffers. */
+void plan_run(struct plan *plan, const struct run *run);
+
+/* The graph as steps over buffers that have no place yet: the first half of plan_create() (lower.c). */
+enum vaemark_status plan_lower(struct plan *plan, const struct vaemark_graph *graph, const struct packed *packed,
+                               const struct shape *shapes, struct error *error);
+
+#endif

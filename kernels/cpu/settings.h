@@ -1,0 +1,25 @@
+/* What the options of a cpu decoder say, checked. */
+#ifndef KERNELS_CPU_SETTINGS_H
+#define KERNELS_CPU_SETTINGS_H
+
+#include "base/error.h"
+#include "kernels/cpu/kernels.h"
+
+struct settings {
+    int threads; /* 1 or more */
+    const struct kernel_set *kernels;
+    bool fuse_qkv;
+};
+
+struct settings settings_default(void);
+/* Takes one option over. On failure settings stay as they were: VAEMARK_UNSUPPORTED_OPTION for what the VAE type must
+ * refuse (the capability table) or this backend declares it lacks, VAEMARK_UNKNOWN_OPTION for other keys and values. */
+enum vaemark_status settings_apply(struct settings *settings, const char *vae_type, const struct vaemark_option *option,
+                                   struct error *error);
+/* The current value of an option. */
+enum vaemark_status settings_read(const struct settings *settings, const char *key, struct vaemark_option *value,
+                                  struct error *error);
+/* What probe declares. */
+const struct vaemark_unsupported *settings_unsupported(size_t *count);
+
+#endif

@@ -1,0 +1,127 @@
+/* Steps: what a plan executes, one after the other. A step reads operands and writes one buffer of the arena.
+ *
+ * An operand is a value as its reader sees it. What can be applied while a value is loaded (the scale and shift of a
+ * group norm, an activation, nearest upsampling, the join of two values along channels) is never materialised: it is
+ * part of the operand, and each step's loader applies it. */
+#ifndef KERNELS_CPU_STEP_H
+#define KERNELS_CPU_STEP_H
+
+#include <stdint.h>
+
+#include "kernels/cpu/arena.h"
+#include "kernels/cpu/kernels.h"
+#include "reference/graph.h"
+
+/* Panels [first_panel, first_panel + panels) of each image of a buffer that has image_panels. */
+struct segment {
+    int32_t buffer;
+    size_t first_panel, panels, image_panels;
+};
+
+/* A value (N,C,H,W) as stored, (images, panels, height, width, 16), and what becomes of it while it is read. */
+struct operand {
+    struct segment segments[2]; /* joined along channels; all but the last are whole panels */
+    int32_t segment_count;
+    size_t images, channels, height, width; /* before upsampling */
+    size_t upsample;                        /* nearest, 1 or more */
+    int32_t coefficients;                   /* buffer of (images, panels, 3, 16), see struct prologue; -1: none */
+    enum activation activation;
+};
+
+struct run;
+struct step;
+
+/* Scratch of a step, reused by all of them: one part for all threads, one for each. Multiples of 64 bytes. */
+struct step_workspace {
+    size_t shared_bytes, thread_bytes;
+};
+
+struct step_type {
+    const char *kernel;   /* "attention_panel"; the trace adds the instruction set */
+    bool residual_inside; /* the output may take the place of a residual that dies here */
+    bool input_inside;    /* ... or of the first input: the step reads a line before it writes it, and nothing after */
+    /* Chooses blocks (by shape alone, so that results do not depend on threads) and says what scratch they need. */
+    void (*plan)(struct step *step, struct step_workspace *workspace);
+    void (*run)(const struct run *run, const struct step *step);
+};
+
+extern const struct step_type step_pack, step_unpack, step_conv2d, step_conv2d_grouped, step_group_norm, step_affine,
+    step_scale_shift, step_elementwise, step_tanh_clamp, step_avg_pool, step_gather, step_embedding, step_attention;
+
+/* Blocks of a convolution's outputs: a task computes block_panels panels of block_rows x block_columns pixels. */
+struct conv2d_step {
+    size_t kernel_height, kernel_width, stride, padding, groups;
+    size_t in_height, in_width, out_height, out_width; /* as computed: 1x1 kernels see one long row */
+    size_t block_rows, block_columns, block_panels;
+    size_t chunk_panels; /* input panels reduced by one call of the microkernel */
+};
+
+struct step {
+    const struct step_type *type;
+    const char *module, *op; /* the graph's */
+    char kernel[48];
+    uint64_t flops, bytes;
+
+    struct operand inputs[3];
+    int32_t input_count;
+    struct operand output;      /* plain */
+    const float *weight, *bias; /* packed, or NULL */
+    struct operand residual;    /* activation(alpha * result + beta * residual); segment_count 0: none */
+    float alpha, beta;
+    enum activation activation;
+    struct step_workspace workspace;
+
+    union {
+        struct conv2d_step conv2d;
+        struct {
+            size_t groups;
+            double epsilon;
+        } group_norm;
+        struct {
+            const double *scale, *shift;
+            size_t count;
+        } affine;
+        double limit;         /* tanh_clamp */
+        size_t first_channel; /* gather: of the first input */
+        size_t row;           /* embedding */
+        const char *name;     /* pack: the graph input's */
+    };
+};
+
+/* What a running step sees. */
+struct run {
+    const struct kernel_set *kernels;
+    int threads;
+    const struct arena_block *buffers;
+    char *arena, *workspace;
+    const struct vaemark_tensors *inputs;
+    float *image; /* (N,C,H,W) of the result */
+};
+
+static inline size_t panel_count(size_t channels) {
+    return (channels + PANEL - 1) / PANEL;
+}
+
+static inline size_t divide_up(size_t a, size_t b) {
+    return (a + b - 1) / b;
+}
+
+static inline size_t operand_pixels(const struct operand *operand) {
+    return operand->height * operand->width;
+}
+
+/* Nothing to apply while reading, one segment. */
+bool operand_is_plain(const struct operand *operand);
+/* The first line of a panel of an image. */
+float *operand_panel(const struct run *run, const struct operand *operand, size_t image, size_t panel);
+/* What the loader must apply to that panel's lines. */
+struct prologue operand_prologue(const struct run *run, const struct operand *operand, size_t image, size_t panel);
+/* count lines of row y from column x (both as the reader sees them, after upsampling) into out. */
+void operand_load(float *out, const struct run *run, const struct operand *operand, size_t image, size_t panel,
+                  size_t y, size_t x, size_t count);
+
+/* The parts of the workspace. */
+void *run_shared_workspace(const struct run *run);
+void *run_thread_workspace(const struct run *run, const struct step *step);
+
+#endif

@@ -1,0 +1,26 @@
+/* cpu against the original framework's double-precision images. The bound, 2e-5 of the largest value or 16 times the
+ * framework's own single-precision error, is the one that the goldens' own check uses. */
+#include <criterion/criterion.h>
+
+#include "kernels/cpu/cpu.h"
+#include "tests/reference/support_files.h"
+#include "tests/reference/support_goldens.h"
+
+static const struct goldens_trial TRIAL = {.backend = &cpu_backend, .precision = "fp32", .torch_error_factor = 16};
+
+Test(goldens, committed) {
+    support_goldens_expect(&TRIAL, support_path("%s/tests/data", support_source()), SUPPORT_GOLDENS_COMMITTED, true);
+}
+
+/* More of the same where the design's own goldens lie beside the checkout. */
+Test(goldens, shared) {
+    support_goldens_expect(&TRIAL, support_path("%s/../shared/goldens", support_source()), SUPPORT_GOLDENS_SHARED,
+                           false);
+}
+
+Test(goldens, fused_projections) {
+    static const char *const FOLDERS[] = {"flux1-mini", "kl-noattn-mini", NULL};
+    struct goldens_trial trial = TRIAL;
+    trial.fuse_qkv = true;
+    support_goldens_expect(&trial, support_path("%s/tests/data", support_source()), FOLDERS, true);
+}
