@@ -1,7 +1,7 @@
 #!/bin/sh
 # Fails where the tree breaks a rule of the house that no compiler sees:
 #   no text file over 600 lines; a README.md in every top folder; every public header compiles alone, as C11 and as C++;
-#   shell scripts parse and can be executed; no path of the machine that something was written on.
+#   shell scripts parse and can be executed; no path of the machine that something was written on; pages named exist.
 #
 #   scripts/check_tree.sh [ROOT]        looks at what git tracks there
 set -eu
@@ -66,6 +66,16 @@ machine_path='/work''/'
 if git grep -InF -e "$machine_path" >"$work/said" 2>/dev/null; then
     while read -r line; do complain "$line: names a path of the machine it was written on"; done <"$work/said"
 fi
+
+# Pages that sources and messages name, and relative links of Markdown.
+{
+    git grep -IHno -e 'docs/[A-Za-z0-9_-]*\.md' | sed 's|^\([^:]*:[0-9]*\):|\1 |'
+    git grep -IHno -e '](\([^)]*\)' -- '*.md' | grep -v -e '](#' -e '://' |
+        sed -n 's|^\(\([^:]*/\)\{0,1\}[^/:]*:[0-9]*\):](\([^#]*\).*$|\1 \2\3|p'
+} >"$work/links" || true
+while read -r where target; do
+    [ -e "$target" ] || complain "$where: names $target, which does not exist"
+done <"$work/links"
 
 if [ -s "$work/complaints" ]; then
     cat "$work/complaints"

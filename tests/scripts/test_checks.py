@@ -144,6 +144,17 @@ class TreeTest(TreeCase):
         self.write("base/README.md", "Errors. See /wo" + "rk/notes/errors.md.\n")
         self.expect("base/README.md:1:", "names a path of the machine")
 
+    def test_pages_named_in_sources_exist(self):
+        page = "docs/" + "errors.md"  # in two pieces, lest this one be looked for as well
+        self.write("base/error.c", f"/* {page} has the list. */\n")
+        self.expect(f"base/error.c:1: names {page}")
+
+    def test_links_lead_somewhere(self):
+        self.write("base/README.md", "[The ABI](../include/README.md#purpose), [out](https://example.org/a.md).\n")
+        self.assertEqual(self.check("check_tree.sh").returncode, 0)
+        self.write("base/README.md", "See [the ABI](../include/ABI.md).\n")
+        self.expect("base/README.md:1: names base/../include/ABI.md")
+
 
 if __name__ == "__main__":
     unittest.main()
