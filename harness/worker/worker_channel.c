@@ -62,6 +62,10 @@ static int milliseconds_left(int64_t deadline_ns) {
     return left_ms > INT_MAX ? INT_MAX : (int)left_ms;
 }
 
+static bool process_ended(const struct worker_process *process) {
+    return process->exited || process->leash_dropped || process->exec_errno != 0;
+}
+
 /* Waits until the socket is ready for `events` (0: for nothing), the worker is gone, or the time is up. Meanwhile
  * stderr is drained: a worker that talks too much must not stop. */
 static enum wait_result wait_for(struct worker *worker, short events, int64_t deadline_ns) {
@@ -71,7 +75,8 @@ static enum wait_result wait_for(struct worker *worker, short events, int64_t de
         struct pollfd polled[3] = {{.fd = events ? worker->socket_fd : -1, .events = events},
                                    {.fd = process->leash_dropped ? -1 : process->leash_fd, .events = POLLIN},
                                    {.fd = process->stderr_fd, .events = POLLIN}};
-        int timeout_ms = milliseconds_left(deadline_ns);
+        /* Its end may have been reported together with the last bytes: nothing more is to be waited for then. */
+        int timeout_ms = process_ended(process) ? 0 : milliseconds_left(deadline_ns);
         int ready = poll(polled, 3, timeout_ms);
         if (ready < 0 && errno != EINTR)
             return WAIT_TIMEOUT;
@@ -81,7 +86,7 @@ static enum wait_result wait_for(struct worker *worker, short events, int64_t de
             worker_process_read_reports(process);
         if (ready > 0 && polled[0].revents)
             return WAIT_READY;
-        if (process->exited || process->leash_dropped || process->exec_errno != 0)
+        if (process_ended(process))
             return WAIT_GONE;
         if (timeout_ms == 0)
             return WAIT_TIMEOUT;
