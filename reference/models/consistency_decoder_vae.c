@@ -5,6 +5,8 @@
  *   latents -> standardised, nearest x8 = condition;   x = noise.0 scaled
  *   for t in 1008, 512:  m = UNet(c_in x | condition, t)[:3];   x0 = c_out m + c_skip x;   x = x0 and noise.1 mixed
  */
+#include <math.h>
+
 #include "reference/builder.h"
 #include "reference/models/blocks.h"
 #include "reference/models/config.h"
@@ -13,7 +15,7 @@
 
 enum { LATENT_CHANNELS = 4, IMAGE_CHANNELS = 3, MAX_SKIPS = CONFIG_MAX_LEVELS * (CONFIG_MAX_LAYERS + 1) + 1 };
 
-/* Of Stable Diffusion's latents, by channel. The framework keeps them in single precision. */
+/* Of Stable Diffusion's latents, by channel. The framework keeps them in single precision; see stored_constant(). */
 static const float LATENT_MEANS[LATENT_CHANNELS] = {0.38862467f, 0.02253063f, 0.07381133f, -0.0171294f};
 static const float LATENT_DEVIATIONS[LATENT_CHANNELS] = {0.9654121f, 1.0440036f, 0.76147926f, 0.77022034f};
 
@@ -25,6 +27,7 @@ struct consistency_decoder {
     int64_t unet_out_channels, table_rows;
     struct config_list widths; /* of the UNet, finest first */
     int32_t layers, groups, upsampling;
+    int constant_bits; /* of the checkpoint's dtype */
     double epsilon;
 };
 
@@ -37,7 +40,28 @@ struct skips {
     int32_t count;
 };
 
-static struct consistency_decoder read_config(struct config *c) {
+/* Significant bits of the checkpoint's numbers, of which the dtype of its first convolution is the sample. */
+static int stored_bits(const struct weights *weights) {
+    const struct vaemark_tensor *tensor = weights == NULL ? NULL : weights_find(weights, "decoder_unet.conv_in.weight");
+    switch (tensor == NULL ? VAEMARK_F32 : tensor->dtype) {
+    case VAEMARK_F16:
+        return 11;
+    case VAEMARK_BF16:
+        return 8;
+    default:
+        return 24;
+    }
+}
+
+/* The framework holds means and deviations as buffers of the module: not in the checkpoint, yet converted to its dtype
+ * with all the rest. With a 16-bit checkpoint they are rounded to 16 bits, which is 1e-4 of the picture. */
+static double stored_constant(float constant, int bits) {
+    int exponent = 0;
+    double mantissa = frexp((double)constant, &exponent);
+    return ldexp(rint(ldexp(mantissa, bits)), exponent - bits);
+}
+
+static struct consistency_decoder read_config(struct config *c, const struct weights *weights) {
     struct config_list encoder = config_integers(c, "encoder_block_out_channels",
                                                  (struct config_list){{128, 256, 512, 512}, 4}, 1, CONFIG_MAX_CHANNELS);
     struct consistency_decoder decoder = {
@@ -50,6 +74,7 @@ static struct consistency_decoder read_config(struct config *c) {
         .layers = (int32_t)config_integer(c, "decoder_layers_per_block", 3, 1, CONFIG_MAX_LAYERS),
         .groups = (int32_t)config_channels(c, "decoder_norm_num_groups", 32),
         .upsampling = 1 << (encoder.count - 1),
+        .constant_bits = stored_bits(weights),
         .epsilon = config_positive(c, "decoder_norm_eps", 1e-5),
     };
     config_integer(c, "latent_channels", LATENT_CHANNELS, LATENT_CHANNELS, LATENT_CHANNELS);
@@ -157,8 +182,9 @@ static value unet(struct builder *b, value x, int32_t t, const struct consistenc
 static value condition(struct builder *b, value z, const struct consistency_decoder *d) {
     double scale[LATENT_CHANNELS], shift[LATENT_CHANNELS];
     for (int i = 0; i < LATENT_CHANNELS; i++) {
-        scale[i] = d->scaling_factor / (double)LATENT_DEVIATIONS[i];
-        shift[i] = -(double)LATENT_MEANS[i] / (double)LATENT_DEVIATIONS[i];
+        double deviation = stored_constant(LATENT_DEVIATIONS[i], d->constant_bits);
+        scale[i] = d->scaling_factor / deviation;
+        shift[i] = -stored_constant(LATENT_MEANS[i], d->constant_bits) / deviation;
     }
     return builder_upsample_nearest(b, builder_affine(b, z, scale, shift, LATENT_CHANNELS), d->upsampling);
 }
@@ -178,10 +204,9 @@ static value predict(struct builder *b, value x, value cond, int32_t t, const st
 
 enum vaemark_status consistency_decoder_vae_build(const json_t *json, const struct weights *weights,
                                                   struct vaemark_graph **graph, struct error *error) {
-    (void)weights;
     struct config config;
     config_begin(&config, json);
-    struct consistency_decoder d = read_config(&config);
+    struct consistency_decoder d = read_config(&config, weights);
     enum vaemark_status status = config_finish(&config, error);
     if (status != VAEMARK_OK) {
         return status;
