@@ -231,11 +231,13 @@ static json_t *sample_write(const struct sample *sample, const char *output_hash
 static enum vaemark_status run_sample(struct server *server, struct decode_job *job, int64_t index, json_t *samples,
                                       struct error *error) {
     struct sample sample = {.wall_ns = 0};
-    size_t set = (size_t)index % job->set_count;
+    int64_t set_count = (int64_t)job->set_count;
     enum vaemark_status status = VAEMARK_OK;
     process_usage_read(&sample.before);
-    for (int64_t i = 0; status == VAEMARK_OK && i < job->decodes_per_sample; i++)
-        status = decode_once(server, job, set, &sample, error);
+    /* The ring turns within a sample, too, so that no decode repeats the one before; it ends at the sample's own set.
+     */
+    for (int64_t left = job->decodes_per_sample - 1; status == VAEMARK_OK && left >= 0; left--)
+        status = decode_once(server, job, (size_t)((index + set_count - left % set_count) % set_count), &sample, error);
     process_usage_read(&sample.after);
     if (status != VAEMARK_OK)
         return status;

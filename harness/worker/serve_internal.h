@@ -17,6 +17,7 @@ struct server {
     size_t segment_size_bytes;
     struct host *host;
     struct model *model;             /* kept until close */
+    struct vaemark_model abi;        /* the view of it that the decoder may keep until close */
     struct vaemark_decoder *decoder; /* NULL: nothing is open */
     bool greeted, leaving;
 };

@@ -92,12 +92,12 @@ static enum vaemark_status read_options(const json_t *request, struct vaemark_op
 /* Gives the opened model and decoder to the server, or takes nothing. */
 static enum vaemark_status open_decoder(struct server *server, const struct vaemark_options *options,
                                         struct error *error) {
-    struct vaemark_model abi = model_abi(server->model);
+    server->abi = model_abi(server->model);
     struct vaemark_message message = {.text = ""};
     struct vaemark_decoder *decoder = NULL;
     host_reset_peaks(server->host);
     enum vaemark_status status = serve_backend_error(
-        server->backend->open(host_abi(server->host), &abi, options, &decoder, &message), &message, error);
+        server->backend->open(host_abi(server->host), &server->abi, options, &decoder, &message), &message, error);
     if (status != VAEMARK_OK)
         return status;
     if (!decoder)

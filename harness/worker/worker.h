@@ -61,7 +61,8 @@ struct worker_sample {
     char output_hash[65]; /* SHA-256 of the image's bytes; of the last decode in the sample */
 };
 
-/* One decode message: `count` samples of `decodes_per_sample` decodes each; sample i takes input set i % set_count.
+/* One decode message: `count` samples of `decodes_per_sample` decodes each; the last decode of sample i takes input set
+ * i % set_count, those before it the sets before it in the ring.
  * Each sample's image goes to `image` (poisoned first); after sample keep[j] it is copied to keep_offsets[j]. */
 struct worker_decode {
     const struct segment_tensor *const *sets; /* sets[i]: `inputs_per_set` tensors */
