@@ -15,6 +15,9 @@ void inputs_free(struct input_set *set) {
 }
 
 struct vaemark_tensors inputs_list(struct input_set *set) {
+    for (size_t i = 0; i < set->count; i++) {
+        set->tensors[i].name = set->names[i]; /* the set may have been moved since */
+    }
     return (struct vaemark_tensors){.items = set->tensors, .count = set->count};
 }
 
@@ -22,12 +25,20 @@ static enum vaemark_status set_no_memory(const char *name, struct error *error) 
     return error_set(error, VAEMARK_OUT_OF_MEMORY, "not enough memory for input '%s'", name);
 }
 
+/* Appends a tensor over `data`, which the set owns from now on. */
+static void append(struct input_set *set, const char *name, enum vaemark_dtype dtype, const struct shape *shape,
+                   void *data) {
+    char *own_name = set->names[set->count];
+    snprintf(own_name, sizeof set->names[0], "%s", name);
+    set->tensors[set->count++] = tensor_make(own_name, dtype, shape, data);
+}
+
 /* Appends an F32 tensor with fresh memory; NULL when there is none. */
 static float *append_f32(struct input_set *set, const char *name, const struct shape *shape) {
     int64_t count = shape_element_count(shape);
     float *data = count > 0 ? malloc((size_t)count * sizeof *data) : NULL;
     if (data) {
-        set->tensors[set->count++] = tensor_make(name, VAEMARK_F32, shape, data);
+        append(set, name, VAEMARK_F32, shape, data);
     }
     return data;
 }
@@ -81,7 +92,7 @@ static enum vaemark_status append_copy(struct input_set *set, const char *name, 
             return set_no_memory(name, error);
         }
         memcpy(data, found->data, size_bytes);
-        set->tensors[set->count++] = tensor_make(name, found->dtype, &shape, data);
+        append(set, name, found->dtype, &shape, data);
         return VAEMARK_OK;
     }
     float *data = append_f32(set, name, &shape);

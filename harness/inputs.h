@@ -9,6 +9,7 @@ enum { INPUTS_MAX = 4 };
 /* The tensors of one decode, owned. */
 struct input_set {
     struct vaemark_tensor tensors[INPUTS_MAX];
+    char names[INPUTS_MAX][64]; /* copies: a set outlives the graph that it was made for */
     size_t count;
 };
 

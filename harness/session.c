@@ -14,7 +14,8 @@ static enum vaemark_status infer_image_shape(const struct run_model *model, cons
     if (!shapes) {
         return error_set(error, VAEMARK_OUT_OF_MEMORY, "not enough memory for shapes");
     }
-    struct vaemark_tensors list = {.items = ((struct input_set *)set)->tensors, .count = set->count};
+    struct input_set view = *set;
+    struct vaemark_tensors list = inputs_list(&view);
     enum vaemark_status status = graph_infer_shapes(graph, &list, shapes, error);
     if (status == VAEMARK_OK) {
         *image = shapes[graph->output];
@@ -42,7 +43,7 @@ static enum vaemark_status size_segment(const struct session_start *start, size_
 static enum vaemark_status place_input(struct session *session, size_t set, size_t index, struct error *error) {
     const struct vaemark_tensor *tensor = &session->sets[set].tensors[index];
     struct segment_tensor *placed = &session->inputs[set][index];
-    snprintf(placed->name, sizeof placed->name, "%s", tensor->name);
+    snprintf(placed->name, sizeof placed->name, "%s", session->sets[set].names[index]);
     placed->dtype = tensor->dtype;
     placed->rank = tensor->rank;
     memcpy(placed->shape, tensor->shape, sizeof placed->shape);

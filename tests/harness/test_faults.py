@@ -1,0 +1,115 @@
+"""Each check is seen failing: a decoder with one planted fault must be caught, by the right check and with the right
+outcome, while the clean decoder beside it passes."""
+import subprocess
+import time
+import unittest
+
+from support_cli import FAULTY, SUITE, CommandLine, vaemark
+
+PLAIN, FUSED, REFUSED = "sd15-mini/*/plain/*", "sd15-mini/*/fuse_qkv/*", "taesd-mini/*/fuse_qkv/*"
+
+# fault -> case, outcome, the check that must fail ("" where the outcome says it all)
+FAULTS = {
+    "bias": (PLAIN, "failed", "quality"),
+    "wrong_tile": (PLAIN, "failed", "worst-tile"),
+    "nan_pixel": (PLAIN, "failed", "finite"),
+    "last_row_unwritten": (PLAIN, "failed", "written"),
+    "range_01": (PLAIN, "failed", "psnr"),
+    "bgr": (PLAIN, "failed", "largest-error"),
+    "writes_past_end": (PLAIN, "failed", "in-bounds"),
+    "writes_before_start": (PLAIN, "failed", "in-bounds"),
+    "writes_input": (PLAIN, "failed", "in-bounds"),
+    "writes_weights": (PLAIN, "failed", "in-bounds"),
+    "guard_overrun": (PLAIN, "failed", "in-bounds"),
+    "nondeterministic": (PLAIN, "failed", "deterministic"),
+    "state_leaks": (PLAIN, "failed", "deterministic"),
+    "cached_output": (PLAIN, "failed", "not-cached"),
+    "skips_every_second": (PLAIN, "failed", "deterministic"),
+    "leak_mib_per_decode": (PLAIN, "failed", "memory-planned"),
+    "accepts_fuse_on_tiny": (REFUSED, "failed", "fuse-qkv/refused-at-open"),
+    "refuses_fuse_on_kl": (FUSED, "failed", "fuse-qkv/accepted"),
+    "silent_noop_fuse": (FUSED, "failed", "fuse-qkv/projections"),
+    "forged_trace": (FUSED, "failed", "fuse-qkv/weights-shown"),
+    "half_fused_refusal": (REFUSED, "failed", "fuse-qkv/unchanged"),
+    "wrong_error_code": (REFUSED, "failed", "fuse-qkv/refused"),
+    "accepts_second_time": (REFUSED, "failed", "fuse-qkv/refused-again"),
+    "refused_then_broken": (REFUSED, "failed", "fuse-qkv/unchanged"),
+    "memory_kept_after_unfuse": (FUSED, "failed", "fuse-qkv/unfuse"),
+    "unfuse_not_exact": (FUSED, "failed", "fuse-qkv/unfuse"),
+    "second_fuse_changes": (FUSED, "failed", "fuse-qkv/second-fuse"),
+    "crash_at_open": (PLAIN, "crashed", ""),
+    "crash_in_decode": (PLAIN, "crashed", ""),
+    "killed_in_decode": (PLAIN, "crashed", ""),
+    "exit_in_decode": (PLAIN, "crashed", ""),
+    "rubbish_on_socket": (PLAIN, "failed", ""),
+    "typed_error_in_decode": (PLAIN, "out_of_memory", ""),
+}
+
+
+@unittest.skipUnless(FAULTY, "the plug-in with planted faults is not built")
+class Faults(CommandLine):
+    def judge(self, fault, case, *more):
+        out = self.path("run.h5")
+        process = vaemark("run", "--suite", self.suite(), "--decoder", f"plugin:{FAULTY},name=faulty", "--case", case,
+                          "--out", out, *more, env={"VAEMARK_FAULT": fault})
+        return process, self.record(out)
+
+    def test_each_fault_is_caught(self):
+        for fault, (case, outcome, check) in FAULTS.items():
+            with self.subTest(fault=fault):
+                process, record = self.judge(fault, case)
+                self.assertEqual([row["outcome"] for row in record["cases"]], [outcome], record["cases"][0]["reason"])
+                self.assertTrue(record["cases"][0]["reason"])
+                self.assert_exit(process, 1)
+                if check:
+                    failed = {row["name"] for row in record["checks"] if row["outcome"] == "failed"}
+                    self.assertIn(check, failed)
+                    self.assertIn(check.split("/")[0], record["cases"][0]["reason"])
+
+    def test_the_clean_decoder_passes(self):
+        for case, outcome in ((PLAIN, "passed"), (FUSED, "passed"), (REFUSED, "refused")):
+            with self.subTest(case=case):
+                process, record = self.judge("", case)
+                self.assertEqual([row["outcome"] for row in record["cases"]], [outcome], record["cases"][0]["reason"])
+                self.assert_exit(process, 0)
+
+    def test_a_hang_costs_its_case_only(self):
+        process, record = self.judge("hang_in_decode", PLAIN, "--timeout", "3")
+        self.assertEqual(record["cases"][0]["outcome"], "timed_out")
+        self.assert_exit(process, 1)
+
+    def test_a_broken_worker_costs_its_case_only(self):
+        out = self.path("run.h5")
+        process = vaemark("run", "--suite", self.suite(), "--decoder", f"plugin:{FAULTY},name=faulty", "--decoder",
+                          "cpu", "--case", "sd15-mini/*", "--out", out, env={"VAEMARK_FAULT": "crash_in_decode"})
+        self.assert_exit(process, 1)
+        outcomes = {row["id"]: row["outcome"] for row in self.record(out)["cases"]}
+        self.assertEqual(set(v for k, v in outcomes.items() if "/faulty/" in k), {"crashed"})
+        self.assertEqual(set(v for k, v in outcomes.items() if "/cpu/" in k), {"passed"})
+
+    def test_a_failing_case_prints_the_line_that_repeats_it(self):
+        process, record = self.judge("bias", PLAIN)
+        repro = record["cases"][0]["repro"]
+        self.assertIn(record["cases"][0]["id"], repro)
+        self.assertIn(repro, process.stdout)
+
+    def test_killed_workers_leave_the_others_alone(self):
+        """Workers are killed from outside while a run goes on: each costs at most its own case."""
+        out = self.path("run.h5")
+        suite = self.suite(SUITE.replace("budget_s: 0.05", "budget_s: 1").replace("max_samples: 4", "max_samples: 400"))
+        with subprocess.Popen([__import__("os").environ["VAEMARK_BINARY"], "run", "--suite", suite, "--case", "*/plain/*",
+                               "--out", out], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as run:
+            killed = 0
+            while run.poll() is None and killed < 2:
+                time.sleep(0.4)
+                killed += subprocess.run(["pkill", "-9", "-P", str(run.pid)], check=False).returncode == 0
+            _, errors = run.communicate(timeout=120)
+        self.assertIn(run.returncode, (0, 1), errors)
+        outcomes = [row["outcome"] for row in self.record(out)["cases"]]
+        self.assertEqual(len(outcomes), 4)
+        self.assertLessEqual(outcomes.count("crashed"), killed)
+        self.assertEqual(outcomes.count("passed"), 4 - outcomes.count("crashed"), outcomes)
+
+
+if __name__ == "__main__":
+    unittest.main()

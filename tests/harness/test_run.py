@@ -1,0 +1,132 @@
+"""`vaemark run` and `list`: verdicts, exit codes, what lands in the file, and what is left behind."""
+import os
+import signal
+import subprocess
+import time
+import unittest
+
+from support_cli import BINARY, SUITE, CommandLine, vaemark
+
+
+class Run(CommandLine):
+    def run_suite(self, *more, suite=None):
+        out = self.path("out/run.h5")
+        return vaemark("run", "--suite", suite or self.suite(), "--out", out, *more), out
+
+    def test_a_clean_run_is_green_and_complete(self):
+        process, out = self.run_suite("--backend", "reference,cpu")
+        self.assert_exit(process, 0)
+        record = self.record(out)
+        outcomes = {row["id"]: row["outcome"] for row in record["cases"]}
+        self.assertEqual(len(outcomes), 16)
+        for case, outcome in outcomes.items():
+            refused = "fuse_qkv" in case and case.startswith(("taesd", "consistency"))
+            self.assertEqual(outcome, "refused" if refused else "passed", case)
+        self.assertGreaterEqual(len(record["environment"]), 30)
+        self.assertEqual({row["name"] for row in record["models"]},
+                         {"sd15-mini", "kl-noattn-mini", "taesd-mini", "consistency-mini"})
+        fused = {row["id"]: row["fused_modules"] for row in record["cases"] if row["outcome"] == "passed"
+                 and "fuse_qkv" in row["id"]}
+        self.assertEqual({1 if case.startswith("sd15") else 0: modules for case, modules in fused.items()}, {1: 1, 0: 0})
+        for row in record["cases"]:
+            if row["outcome"] == "passed":
+                self.assertGreater(row["latency_median_ns"], 0)
+                self.assertGreaterEqual(row["psnr_db"], 90)
+                self.assertGreater(row["memory_planned_bytes"], 0)
+                self.assertGreater(row["memory_rss_peak_bytes"], 0)
+        self.assertTrue(all(row["bound"] is None or row["derivation"] for row in record["checks"]))
+        self.assertIn("AutoencoderTiny", process.stdout)
+
+    def test_nothing_selected_is_an_error(self):
+        process, out = self.run_suite("--case", "no/such/*")
+        self.assert_exit(process, 2)
+        self.assertFalse(os.path.exists(out))
+
+    def test_nothing_compared_is_not_green(self):
+        """bf16 is declared unsupported by cpu: a run of that alone proves nothing."""
+        process, out = self.run_suite("--decoder", "cpu,precision=bf16", "--case", "sd15-mini/*")
+        self.assert_exit(process, 3)
+        self.assertEqual({row["outcome"] for row in self.record(out)["cases"]}, {"unsupported"})
+
+    def test_other_seeds_are_other_weights_and_pictures(self):
+        hashes = set()
+        for seed in (0, 1):
+            process, out = self.run_suite("--seed", seed, "--case", "taesd-mini/*/plain/*")
+            self.assert_exit(process, 0)
+            hashes.add(self.record(out)["models"][0]["weights_sha256"])
+        self.assertEqual(len(hashes), 2)
+
+    def test_unwritable_places_are_found_before_the_work(self):
+        process = vaemark("run", "--suite", self.suite(), "--out", "/proc/absent/run.h5")
+        self.assert_exit(process, 2)
+        self.assertIn("/proc/absent", process.stderr)
+
+    def test_an_interrupt_ends_everything(self):
+        out = self.path("run.h5")
+        suite = self.suite(SUITE.replace("budget_s: 0.05", "budget_s: 60").replace("max_samples: 4", "max_samples: 9999")
+                           .replace("4x4", "32x32"))
+        for signal_number, code in ((signal.SIGINT, 130), (signal.SIGKILL, -9)):
+            with self.subTest(signal=signal_number):
+                mark = f"VAEMARK_TEST_MARK={os.getpid()}.{signal_number}"
+                name, value = mark.split("=")
+                run = subprocess.Popen([BINARY, "run", "--suite", suite, "--out", out], stdout=subprocess.DEVNULL,
+                                       stderr=subprocess.DEVNULL, env={**os.environ, name: value})
+                self.wait_until(lambda: len(marked(mark)) >= 2, "no worker came up")
+                time.sleep(0.3)
+                run.send_signal(signal_number)
+                self.assertEqual(run.wait(30), code)
+                self.wait_until(lambda: not marked(mark), "workers were left behind")
+                self.assertFalse(os.path.exists(out))
+
+    def wait_until(self, condition, message):
+        for _ in range(300):
+            if condition():
+                return
+            time.sleep(0.1)
+        self.fail(message)
+
+    def test_the_binary_finds_its_data_from_anywhere(self):
+        process = vaemark("list", "models", cwd="/")
+        self.assert_exit(process, 0)
+        self.assertIn("sd15-mini", process.stdout)
+
+
+class List(CommandLine):
+    def test_models_show_classes_counts_and_capabilities(self):
+        process = vaemark("list", "models")
+        self.assert_exit(process, 0)
+        for word in ("AutoencoderKL", "49490199", "2514.519", "10470.393", "ConsistencyDecoderVAE", "621277702",
+                     "67264.379", "must-refuse"):
+            self.assertIn(word, process.stdout)
+
+    def test_every_topic_has_lines(self):
+        for topic, word in (("backends", "reference"), ("suites", "smoke"), ("checks", "fuse-qkv/refused"),
+                            ("cases", "taef2/cpu/fp32/plain/1x32x32x32")):
+            process = vaemark("list", topic)
+            self.assert_exit(process, 0)
+            self.assertIn(word, process.stdout)
+
+    def test_slips_get_a_proposal(self):
+        process = vaemark("list", "model")
+        self.assert_exit(process, 2)
+        self.assertIn("'models'", process.stderr)
+        process = vaemark("lits")
+        self.assert_exit(process, 2)
+        self.assertIn("'list'", process.stderr)
+
+
+def marked(mark):
+    """Processes that carry the mark in their environment."""
+    found = []
+    for pid in filter(str.isdigit, os.listdir("/proc")):
+        try:
+            with open(f"/proc/{pid}/environ", "rb") as f:
+                if mark.encode() in f.read().split(b"\0"):
+                    found.append(int(pid))
+        except OSError:
+            pass
+    return found
+
+
+if __name__ == "__main__":
+    unittest.main()
