@@ -15,6 +15,10 @@ bool show_case(FILE *out, const struct record *record, const char *case_id);
 /* The whole record, or one case of it (case_id may be NULL), as one JSON document: {"environment": {...}, "cases":
  * [...], ...}. Unknown numbers are null. */
 bool show_json(FILE *out, const struct record *record, const char *case_id);
+/* The same with several cases, which must exist. */
+bool show_json_cases(FILE *out, const struct record *record, const char *const *case_ids, size_t case_count);
+/* One table with a line of names, quoted as RFC 4180 says, lines ending in LF; unknown is empty. False after write
+ * errors. */
 bool show_csv(FILE *out, const struct record *record, enum table_id table);
 /* The sentence on fuse-QKV: where it ran, with how many modules, where it was refused, or what went wrong. */
 void show_fuse_qkv_sentence(FILE *out, const struct record *record);
