@@ -1,0 +1,247 @@
+#include "tests/kernels/support_graphs.h"
+
+#include <criterion/criterion.h>
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "kernels/cpu/cpu.h"
+#include "reference/executor.h"
+
+enum { HEADER_BYTES = 64, GUARD_FLOATS = 64, MAX_OPTIONS = 8 };
+
+struct block_header {
+    size_t size_bytes;
+    enum vaemark_memory_class memory_class;
+};
+
+static void *counting_allocate(void *user, size_t size_bytes, size_t alignment_bytes,
+                               enum vaemark_memory_class memory_class) {
+    struct counting_host *host = user;
+    void *memory = NULL;
+    cr_assert_leq(alignment_bytes, HEADER_BYTES);
+    if (++host->requests == host->fail_at || posix_memalign(&memory, HEADER_BYTES, size_bytes + HEADER_BYTES) != 0) {
+        return NULL;
+    }
+    *(struct block_header *)memory = (struct block_header){size_bytes, memory_class};
+    /* NaN: whoever relies on zeroed memory shows */
+    memset((char *)memory + HEADER_BYTES, 0xff, size_bytes);
+    host->blocks++;
+    host->current_bytes[memory_class] += size_bytes;
+    if (host->current_bytes[memory_class] > host->peak_bytes[memory_class]) {
+        host->peak_bytes[memory_class] = host->current_bytes[memory_class];
+    }
+    return (char *)memory + HEADER_BYTES;
+}
+
+static void counting_release(void *user, void *memory) {
+    struct counting_host *host = user;
+    if (memory != NULL) {
+        struct block_header *header = (struct block_header *)((char *)memory - HEADER_BYTES);
+        host->blocks--;
+        host->current_bytes[header->memory_class] -= header->size_bytes;
+        free(header);
+    }
+}
+
+void counting_host_init(struct counting_host *host) {
+    *host = (struct counting_host){.host = {.struct_size = sizeof host->host,
+                                            .user = host,
+                                            .allocate = counting_allocate,
+                                            .release = counting_release}};
+}
+
+size_t counting_host_current(const struct counting_host *host) {
+    size_t sum = 0;
+    for (int i = 0; i < VAEMARK_MEMORY_CLASS_COUNT; i++) {
+        sum += host->current_bytes[i];
+    }
+    return sum;
+}
+
+/* splitmix64 */
+float support_random(uint64_t *state) {
+    uint64_t z = (*state += 0x9e3779b97f4a7c15u);
+    z = (z ^ (z >> 30)) * 0xbf58476d1ce4e5b9u;
+    z = (z ^ (z >> 27)) * 0x94d049bb133111ebu;
+    z ^= z >> 31;
+    return (float)((double)(z >> 40) / (double)(1 << 23) - 1.0);
+}
+
+static void fill_parameter(struct graph_parameter *parameter, uint64_t *state) {
+    const int64_t count = shape_element_count(&parameter->shape);
+    const int64_t fan_in = parameter->shape.rank > 1 ? count / parameter->shape.dims[0] : 1;
+    float *data = malloc((size_t)count * sizeof *data);
+    for (int64_t i = 0; i < count; i++) {
+        float x = support_random(state);
+        switch (parameter->role) {
+        case PARAMETER_WEIGHT:
+            x *= 2.0f / sqrtf((float)fan_in);
+            break;
+        case PARAMETER_NORM_SCALE:
+            x = 1.0f + 0.2f * x;
+            break;
+        case PARAMETER_BIAS:
+            x *= 0.2f;
+            break;
+        default:
+            break;
+        }
+        data[i] = x;
+    }
+    parameter->tensor = tensor_make(parameter->name, VAEMARK_F32, &parameter->shape, data);
+}
+
+void graph_case_init(struct graph_case *c, struct builder *b, value output, uint64_t seed) {
+    struct error error = {.status = VAEMARK_OK};
+    *c = (struct graph_case){.graph = NULL};
+    cr_assert_eq(builder_finish(b, output, &c->graph, &error), VAEMARK_OK, "%s", error.message);
+    for (size_t i = 0; i < c->graph->parameter_count; i++) {
+        fill_parameter(&c->graph->parameters[i], &seed);
+    }
+    c->model = (struct vaemark_model){.struct_size = sizeof c->model,
+                                      .name = "test",
+                                      .vae_type = "AutoencoderKL",
+                                      .config_json = "{}",
+                                      .weights_path = "",
+                                      .graph = c->graph,
+                                      .graph_api = &graph_api};
+    c->inputs.items = c->input_items;
+}
+
+static void free_inputs(struct graph_case *c) {
+    for (size_t i = 0; i < c->inputs.count; i++) {
+        free(c->input_items[i].data);
+    }
+    c->inputs.count = 0;
+}
+
+void graph_case_inputs(struct graph_case *c, int64_t images, int64_t height, int64_t width, float mean, uint64_t seed) {
+    free_inputs(c);
+    for (size_t i = 0; i < c->graph->input_count; i++) {
+        const struct graph_input *input = &c->graph->inputs[i];
+        struct shape shape = {.rank = input->rank,
+                              .dims = {images, input->channels, height * input->scale, width * input->scale}};
+        const int64_t count = shape_element_count(&shape);
+        float *data = malloc((size_t)count * sizeof *data);
+        for (int64_t k = 0; k < count; k++) {
+            data[k] = mean + support_random(&seed);
+        }
+        c->input_items[c->inputs.count++] = tensor_make(input->name, VAEMARK_F32, &shape, data);
+    }
+}
+
+void graph_case_free(struct graph_case *c) {
+    free_inputs(c);
+    for (size_t i = 0; c->graph != NULL && i < c->graph->parameter_count; i++) {
+        free(c->graph->parameters[i].tensor.data);
+    }
+    graph_free(c->graph);
+}
+
+/* "threads=3", "isa=avx2", "fuse_qkv=1". */
+static void parse_option(struct vaemark_option *option, char *text) {
+    char *given = strchr(text, '=');
+    *given++ = '\0';
+    option->key = text;
+    if (strcmp(text, "threads") == 0) {
+        option->type = VAEMARK_INTEGER;
+        option->value.integer = atoi(given);
+    } else if (strcmp(text, "fuse_qkv") == 0) {
+        option->type = VAEMARK_BOOLEAN;
+        option->value.boolean = atoi(given);
+    } else {
+        option->type = VAEMARK_TEXT;
+        option->value.text = given;
+    }
+}
+
+struct vaemark_decoder *graph_case_open(const struct graph_case *c, const struct vaemark_backend *backend,
+                                        const struct vaemark_host *host, const char *const *options) {
+    struct vaemark_option items[MAX_OPTIONS];
+    char texts[MAX_OPTIONS][64];
+    struct vaemark_options list = {.items = items, .count = 0};
+    struct vaemark_message message = {""};
+    struct vaemark_decoder *decoder = NULL;
+    for (; options != NULL && options[list.count] != NULL; list.count++) {
+        snprintf(texts[list.count], sizeof texts[0], "%s", options[list.count]);
+        parse_option(&items[list.count], texts[list.count]);
+    }
+    cr_assert_eq(backend->open(host, &c->model, &list, &decoder, &message), VAEMARK_OK, "%s", message.text);
+    return decoder;
+}
+
+struct vaemark_tensor support_decode(const struct vaemark_backend *backend, struct vaemark_decoder *decoder,
+                                     const struct vaemark_tensors *inputs) {
+    struct vaemark_message message = {""};
+    struct vaemark_tensor image;
+    struct vaemark_tensors outputs = {.items = &image, .count = 1};
+    cr_assert_eq(backend->prepare(decoder, inputs, &image, &message), VAEMARK_OK, "%s", message.text);
+    const size_t size_bytes = tensor_size_bytes(&image), guard_bytes = GUARD_FLOATS * sizeof(float);
+    char *memory = malloc(size_bytes + 2 * guard_bytes);
+    memset(memory, 0xff, size_bytes + 2 * guard_bytes);
+    image.name = "image";
+    image.data = memory + guard_bytes;
+    cr_assert_eq(backend->decode(decoder, inputs, &outputs, &message), VAEMARK_OK, "%s", message.text);
+    for (size_t i = 0; i < guard_bytes; i++) {
+        cr_assert(memory[i] == (char)0xff && memory[guard_bytes + size_bytes + i] == (char)0xff,
+                  "wrote outside the image");
+    }
+    return image;
+}
+
+void support_image_free(struct vaemark_tensor *image) {
+    free((char *)image->data - GUARD_FLOATS * sizeof(float));
+    image->data = NULL;
+}
+
+bool support_images_identical(const struct vaemark_tensor *a, const struct vaemark_tensor *b) {
+    return tensor_size_bytes(a) == tensor_size_bytes(b) && memcmp(a->data, b->data, tensor_size_bytes(a)) == 0;
+}
+
+struct vaemark_tensor graph_case_decode(const struct graph_case *c, const struct vaemark_backend *backend,
+                                        const char *const *options) {
+    struct counting_host host;
+    counting_host_init(&host);
+    struct vaemark_decoder *decoder = graph_case_open(c, backend, &host.host, options);
+    struct vaemark_tensor image = support_decode(backend, decoder, &c->inputs);
+    backend->close(decoder);
+    cr_assert_eq(host.blocks, 0, "%zu blocks not released", host.blocks);
+    return image;
+}
+
+/* NaN where anything is NaN. */
+static double largest_difference(const struct vaemark_tensor *a, const struct vaemark_tensor *b, double *peak) {
+    const struct shape shape = tensor_shape(a), other = tensor_shape(b);
+    double largest = 0.0;
+    *peak = 0.0;
+    cr_assert(shape_equal(&shape, &other));
+    for (int64_t i = 0; i < shape_element_count(&shape); i++) {
+        double x, y;
+        tensor_read_f64(&x, a, i, 1);
+        tensor_read_f64(&y, b, i, 1);
+        *peak = fmax(*peak, fabs(y));
+        if (!(fabs(x - y) <= largest)) {
+            largest = fabs(x - y);
+        }
+        if (isnan(largest)) {
+            break;
+        }
+    }
+    return largest;
+}
+
+void graph_case_expect(const struct graph_case *c, const char *const *options, const char *name) {
+    static const char *const FP64[] = {"precision=fp64", NULL};
+    struct vaemark_tensor exact = graph_case_decode(c, &reference_backend, FP64);
+    struct vaemark_tensor single = graph_case_decode(c, &reference_backend, NULL);
+    struct vaemark_tensor image = graph_case_decode(c, &cpu_backend, options);
+    double peak;
+    const double own = largest_difference(&single, &exact, &peak), bound = 16.0 * own + 4e-6 * peak;
+    const double found = largest_difference(&image, &exact, &peak);
+    cr_assert(found <= bound, "%s: largest error %g, bound %g, largest value %g", name, found, bound, peak);
+    support_image_free(&image);
+    support_image_free(&single);
+    support_image_free(&exact);
+}

@@ -1,0 +1,326 @@
+/* Every kernel of every variant that this machine can run, against its formula in double precision. Bounds are a few
+ * units in the last place per addition of the longest sum. */
+#include <criterion/criterion.h>
+#include <float.h>
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "kernels/cpu/kernels.h"
+#include "tests/kernels/support_graphs.h"
+#include "tests/kernels/support_wide.h"
+
+enum { MOST_SETS = 8 };
+
+static size_t runnable_sets(const struct kernel_set **sets) {
+    size_t count, runnable = 0;
+    const struct kernel_set *const *all = kernel_sets(&count);
+    for (size_t i = 0; i < count; i++) {
+        if (all[i]->is_supported()) {
+            sets[runnable++] = all[i];
+        } else {
+            fprintf(stderr, "skipped: this processor lacks %s\n", all[i]->name);
+        }
+    }
+    sets[runnable++] = &kernel_set_wide;
+    return runnable;
+}
+
+#define FOR_EACH_SET(kernels)                       \
+    const struct kernel_set *sets_[MOST_SETS];      \
+    const size_t set_count_ = runnable_sets(sets_); \
+    for (size_t s_ = 0; s_ < set_count_; s_++)      \
+        for (const struct kernel_set *kernels = sets_[s_]; kernels != NULL; kernels = NULL)
+
+static float *random_lines(size_t floats, uint64_t seed) {
+    float *lines = aligned_alloc(LINE_BYTES, (floats * sizeof(float) + LINE_BYTES - 1) / LINE_BYTES * LINE_BYTES);
+    for (size_t i = 0; i < floats; i++) {
+        lines[i] = support_random(&seed);
+    }
+    return lines;
+}
+
+static void expect_close(double found, double wanted, double bound, const char *kernel, const char *set) {
+    cr_assert(fabs(found - wanted) <= bound, "%s of %s: %.9g, wanted %.9g within %g", kernel, set, found, wanted,
+              bound);
+}
+
+struct gemm_shape {
+    size_t pixels, panels, blocks, depth, stride;
+    bool accumulate;
+};
+
+static void check_gemm(const struct kernel_set *kernels, const struct gemm_shape *s) {
+    const size_t a_lines = s->blocks + s->pixels * s->stride, c_floats = s->panels * (s->pixels + 1) * PANEL;
+    float *a = random_lines(a_lines * PANEL, 1), *b = random_lines(s->panels * s->blocks * 256, 2);
+    float *c = random_lines(c_floats, 3), *before = random_lines(c_floats, 3);
+    size_t offsets[8];
+    for (size_t i = 0; i < s->blocks; i++) {
+        offsets[i] = (i * 5 % s->blocks) * PANEL;
+    }
+    struct gemm gemm = {.c = c,
+                        .c_panel_stride = (s->pixels + 1) * PANEL,
+                        .a = a,
+                        .a_offsets = offsets,
+                        .a_pixel_stride = s->stride * PANEL,
+                        .b = b,
+                        .b_panel_stride = s->blocks * 256,
+                        .block_count = s->blocks,
+                        .depth = s->depth,
+                        .pixels = s->pixels,
+                        .panels = s->panels,
+                        .accumulate = s->accumulate};
+    kernels->gemm(&gemm);
+    for (size_t i = 0; i < c_floats; i++) {
+        const size_t lane = i % PANEL, pixel = i / PANEL % (s->pixels + 1), panel = i / PANEL / (s->pixels + 1);
+        if (pixel == s->pixels) {
+            cr_assert_eq(c[i], before[i], "%s: the line behind a panel changed", kernels->name);
+            continue;
+        }
+        double sum = s->accumulate ? (double)before[i] : 0.0;
+        for (size_t block = 0; block < s->blocks; block++) {
+            for (size_t k = 0; k < s->depth; k++) {
+                sum += (double)a[offsets[block] + pixel * s->stride * PANEL + k] *
+                       (double)b[((panel * s->blocks + block) * PANEL + k) * PANEL + lane];
+            }
+        }
+        expect_close((double)c[i], sum, (double)(s->blocks * s->depth + 2) * FLT_EPSILON, "gemm", kernels->name);
+    }
+    free(before);
+    free(c);
+    free(b);
+    free(a);
+}
+
+/* All tile sizes and their remainders, one and more panels, short blocks, strides. */
+Test(kernels, gemm) {
+    FOR_EACH_SET(kernels) {
+        for (size_t pixels = 1; pixels <= 31; pixels++) {
+            for (size_t panels = 1; panels <= 3; panels++) {
+                check_gemm(kernels, &(struct gemm_shape){pixels, panels, 3, PANEL, 1, false});
+                check_gemm(kernels, &(struct gemm_shape){pixels, panels, 8, 1 + pixels % PANEL, 1, true});
+                check_gemm(kernels, &(struct gemm_shape){pixels, panels, 1, 5, 2 + pixels % 2, pixels % 3 == 0});
+            }
+        }
+    }
+}
+
+static double activate(double x, enum activation activation) {
+    switch (activation) {
+    case ACTIVATION_SILU:
+        return x / (1.0 + exp(-x));
+    case ACTIVATION_RELU:
+        return x < 0.0 ? 0.0 : x;
+    default:
+        return x;
+    }
+}
+
+static const enum activation ACTIVATIONS[] = {ACTIVATION_NONE, ACTIVATION_SILU, ACTIVATION_RELU};
+
+Test(kernels, load_lines) {
+    FOR_EACH_SET(kernels) {
+        for (size_t i = 0; i < 3 * 2 * 3 * 5; i++) {
+            const enum activation activation = ACTIVATIONS[i % 3];
+            const size_t factor = 1 + i / 6 % 3, phase = i % factor, count = 1 + i * 7 % 23;
+            float *in = random_lines((count + 2) * PANEL, i), *coefficients = random_lines(3 * PANEL, i + 1000);
+            float *out = random_lines((count + 1) * PANEL, 7), *untouched = random_lines((count + 1) * PANEL, 7);
+            const bool scaled = i / 3 % 2 == 0;
+            struct prologue prologue = {scaled ? coefficients : NULL, activation};
+            kernels->load_lines(out, in, count, factor, phase, &prologue);
+            for (size_t k = 0; k < count * PANEL; k++) {
+                const size_t lane = k % PANEL;
+                double x = (double)in[(phase + k / PANEL) / factor * PANEL + lane];
+                if (scaled) {
+                    x = (x - (double)coefficients[lane]) * (double)coefficients[PANEL + lane] +
+                        (double)coefficients[2 * PANEL + lane];
+                }
+                expect_close((double)out[k], activate(x, activation), 8.0 * FLT_EPSILON, "load_lines", kernels->name);
+            }
+            cr_assert_arr_eq(out + count * PANEL, untouched + count * PANEL, LINE_BYTES);
+            free(untouched);
+            free(out);
+            free(coefficients);
+            free(in);
+        }
+    }
+}
+
+Test(kernels, store_lines) {
+    FOR_EACH_SET(kernels) {
+        for (size_t i = 0; i < 3 * 4 * 6; i++) {
+            const enum activation activation = ACTIVATIONS[i % 3];
+            const size_t factor = 1 + i / 12 % 3, phase = i % factor, count = 1 + i * 5 % 19;
+            float *in = random_lines(count * PANEL, i), *bias = random_lines(PANEL, i + 1);
+            float *residual = random_lines((count + 2) * PANEL, i + 2), *out = random_lines((count + 1) * PANEL, 7);
+            struct epilogue epilogue = {.alpha = 0.75f, .beta = -1.5f, .activation = activation};
+            epilogue.bias = i / 3 % 2 == 0 ? bias : NULL;
+            epilogue.residual = i / 6 % 2 == 0 ? residual : NULL;
+            kernels->store_lines(out, in, count, factor, phase, &epilogue);
+            for (size_t k = 0; k < count * PANEL; k++) {
+                const size_t lane = k % PANEL;
+                double x = 0.75 * ((double)in[k] + (epilogue.bias ? (double)bias[lane] : 0.0));
+                if (epilogue.residual) {
+                    x -= 1.5 * (double)residual[(phase + k / PANEL) / factor * PANEL + lane];
+                }
+                expect_close((double)out[k], activate(x, activation), 8.0 * FLT_EPSILON, "store_lines", kernels->name);
+            }
+            free(out);
+            free(residual);
+            free(bias);
+            free(in);
+        }
+    }
+}
+
+/* A NaN must show behind every activation, and -0 and infinities must not turn into one. */
+Test(kernels, activations_keep_nan) {
+    FOR_EACH_SET(kernels) {
+        for (size_t i = 0; i < 3; i++) {
+            float in[4 * PANEL] __attribute__((aligned(LINE_BYTES))), out[4 * PANEL] __attribute__((aligned(64)));
+            const float values[4] = {NAN, INFINITY, -0.0f, -200.0f};
+            for (size_t k = 0; k < 4 * PANEL; k++) {
+                in[k] = values[k / PANEL];
+            }
+            struct prologue prologue = {NULL, ACTIVATIONS[i]};
+            kernels->load_lines(out, in, 4, 1, 0, &prologue);
+            for (size_t lane = 0; lane < PANEL; lane++) {
+                cr_assert(isnan(out[lane]), "%s", kernels->name);
+                cr_assert(isinf(out[PANEL + lane]), "%s", kernels->name);
+                cr_assert_eq(out[2 * PANEL + lane], 0.0f, "%s", kernels->name);
+                cr_assert(ACTIVATIONS[i] == ACTIVATION_NONE || fabsf(out[3 * PANEL + lane]) < 1e-30f, "%s",
+                          kernels->name);
+            }
+        }
+    }
+}
+
+/* SiLU over the whole range that matters, in units of its own size: an exponential that is slightly wrong shows. */
+Test(kernels, silu_is_accurate) {
+    FOR_EACH_SET(kernels) {
+        for (int i = -40000; i < 40000; i += PANEL) {
+            float in[PANEL] __attribute__((aligned(LINE_BYTES))), out[PANEL] __attribute__((aligned(LINE_BYTES)));
+            for (int lane = 0; lane < PANEL; lane++) {
+                in[lane] = (float)(i + lane) * 0.001f;
+            }
+            struct prologue prologue = {NULL, ACTIVATION_SILU};
+            kernels->load_lines(out, in, 1, 1, 0, &prologue);
+            for (int lane = 0; lane < PANEL; lane++) {
+                const double wanted = activate((double)in[lane], ACTIVATION_SILU);
+                expect_close((double)out[lane], wanted, 6.0 * FLT_EPSILON * fabs(wanted), "silu", kernels->name);
+            }
+        }
+    }
+}
+
+/* Also where the mean is a thousand times the deviation: a sum of squares would have lost everything. */
+Test(kernels, moments) {
+    static const float MEANS[] = {0.0f, 1.0f, -1000.0f, 1e6f};
+    FOR_EACH_SET(kernels) {
+        for (size_t m = 0; m < 4; m++) {
+            for (size_t count = 1; count <= 256; count = count * 3 / 2 + 1) {
+                float *in = random_lines(count * PANEL, count);
+                double mean[PANEL], m2[PANEL];
+                for (size_t i = 0; i < count * PANEL; i++) {
+                    in[i] += MEANS[m];
+                }
+                kernels->moments(mean, m2, in, count);
+                for (size_t lane = 0; lane < PANEL; lane++) {
+                    double sum = 0.0, squares = 0.0;
+                    for (size_t i = 0; i < count; i++) {
+                        sum += (double)in[i * PANEL + lane];
+                    }
+                    for (size_t i = 0; i < count; i++) {
+                        const double d = (double)in[i * PANEL + lane] - sum / (double)count;
+                        squares += d * d;
+                    }
+                    const double size = fabs((double)MEANS[m]) + 1.0;
+                    expect_close(mean[lane], sum / (double)count, 1e-6 * (m < 2 ? 1.0 : 1.0) + 1e-9 * size, "mean",
+                                 kernels->name);
+                    expect_close(m2[lane], squares, 2e-5 * (squares + 1e-3), "m2", kernels->name);
+                }
+                free(in);
+            }
+        }
+    }
+}
+
+/* Blocks of a streamed softmax against the whole, for key counts that are no multiple of 16, and large logits. */
+Test(kernels, softmax_block) {
+    enum { ROWS = 5, KEYS = 75, BLOCK = 32 };
+    static const float SIZES[] = {1.0f, 30.0f, 1000.0f};
+    FOR_EACH_SET(kernels) {
+        for (size_t size = 0; size < 3; size++) {
+            float logits[ROWS][KEYS], maximum[ROWS], sum[ROWS], scale[ROWS], total_scale[ROWS][3];
+            float block[3][BLOCK / PANEL][ROWS][PANEL] __attribute__((aligned(LINE_BYTES)));
+            uint64_t state = size;
+            for (size_t row = 0; row < ROWS; row++) {
+                maximum[row] = -INFINITY;
+                sum[row] = 0.0f;
+                for (size_t key = 0; key < KEYS; key++) {
+                    logits[row][key] = SIZES[size] * support_random(&state);
+                }
+            }
+            for (size_t b = 0; b * BLOCK < KEYS; b++) {
+                const size_t keys = KEYS - b * BLOCK < BLOCK ? KEYS - b * BLOCK : BLOCK;
+                for (size_t i = 0; i < ROWS * BLOCK; i++) {
+                    const size_t row = i / BLOCK, key = i % BLOCK;
+                    block[b][key / PANEL][row][key % PANEL] = key < keys ? logits[row][b * BLOCK + key] : 1e30f;
+                }
+                kernels->softmax_block(&block[b][0][0][0], maximum, sum, scale, ROWS, keys);
+                for (size_t row = 0; row < ROWS; row++) {
+                    total_scale[row][b] = 1.0f;
+                    for (size_t earlier = 0; earlier < b; earlier++) {
+                        total_scale[row][earlier] *= scale[row];
+                    }
+                }
+            }
+            for (size_t row = 0; row < ROWS; row++) {
+                double greatest = -INFINITY, total = 0.0;
+                for (size_t key = 0; key < KEYS; key++) {
+                    greatest = fmax(greatest, (double)logits[row][key]);
+                }
+                for (size_t key = 0; key < KEYS; key++) {
+                    total += exp((double)logits[row][key] - greatest);
+                }
+                for (size_t key = 0; key < KEYS; key++) {
+                    const size_t b = key / BLOCK, at = key % BLOCK;
+                    const double weight = (double)block[b][at / PANEL][row][at % PANEL] * (double)total_scale[row][b];
+                    const double wanted = exp((double)logits[row][key] - greatest);
+                    expect_close(weight, wanted, 4e-7 + 2e-7 * fabs(greatest) * wanted, "softmax", kernels->name);
+                }
+                expect_close((double)sum[row], total, (2e-6 + 2e-7 * fabs(greatest)) * total, "sum", kernels->name);
+                cr_assert_eq(block[2][0][row][KEYS % PANEL], 0.0f, "%s: a masked key has weight", kernels->name);
+            }
+        }
+    }
+}
+
+Test(kernels, softmax_shows_nan) {
+    FOR_EACH_SET(kernels) {
+        for (size_t at = 0; at < PANEL; at++) {
+            float scores[PANEL] __attribute__((aligned(LINE_BYTES))) = {0};
+            float maximum = -INFINITY, sum = 0.0f, scale;
+            scores[at] = NAN;
+            kernels->softmax_block(scores, &maximum, &sum, &scale, 1, PANEL);
+            cr_assert(isnan(sum), "%s", kernels->name);
+        }
+    }
+}
+
+Test(kernels, table_is_ordered_and_complete) {
+    size_t count;
+    const struct kernel_set *const *sets = kernel_sets(&count);
+    cr_assert_geq(count, 1);
+    cr_assert_str_eq(sets[count - 1]->name, "portable");
+    cr_assert(sets[count - 1]->is_supported());
+    cr_assert_eq(kernel_set_choose("portable"), sets[count - 1]);
+    cr_assert_null(kernel_set_choose("sse9"));
+    for (size_t i = 0; i < count; i++) {
+        if (sets[i]->is_supported()) {
+            cr_assert_eq(kernel_set_choose("auto"), sets[i], "the best one comes first");
+            break;
+        }
+    }
+}
