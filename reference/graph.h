@@ -94,6 +94,7 @@ struct graph_parameter {
     enum parameter_origin origin;
     enum parameter_role role;
     double synthetic_gain;        /* standard deviation is gain / sqrt(fan-in) for weights */
+    double synthetic_mean;        /* of biases */
     int32_t sources[3];           /* PARAMETER_JOINED: parameters of the same graph */
     struct vaemark_tensor tensor; /* bound memory; data is NULL before binding and for joined parameters */
 };

@@ -62,7 +62,7 @@ static struct distribution parameter_distribution(const struct graph_parameter *
         return (struct distribution){0.0f, 1.0f};
     case PARAMETER_BIAS:
     default:
-        return (struct distribution){0.0f, 0.1f};
+        return (struct distribution){(float)parameter->synthetic_mean, 0.1f};
     }
 }
 

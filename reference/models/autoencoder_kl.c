@@ -89,7 +89,7 @@ static value decoder(struct builder *b, value z, const struct autoencoder_kl *kl
         x = up_block(b, x, level, in, channels, kl);
         if (level < levels - 1) {
             x = builder_upsample_nearest(b, x, 2);
-            x = builder_conv2d(b, x, (struct conv2d_options){.in = channels, .out = channels},
+            x = builder_conv2d(b, x, (struct conv2d_options){.in = channels, .out = channels, .gain = 1.0},
                                builder_path(b, "decoder.up_blocks.%d.upsamplers.0.conv", level));
         }
     }

@@ -25,7 +25,7 @@ struct autoencoder_tiny {
 
 /* There are no norms: the last convolution of a branch is damped so that activations keep their size. */
 #define BRANCH_GAIN   0.35
-#define CONV_OUT_GAIN 0.18
+#define CONV_OUT_GAIN 0.22
 
 enum { POOL_WIDENING = 4, POOL_GROUPS = 4 };
 #define POOL_EPSILON 1e-5
@@ -137,6 +137,11 @@ static value decoder(struct builder *b, value z, const struct autoencoder_tiny *
     return builder_affine(b, x, &TWICE, &MINUS_ONE, 1);
 }
 
+/* The last layer answers in [0, 1]: without a bias of a half synthetic pictures would be mostly black. */
+static void center_synthetic_pictures(struct vaemark_graph *graph) {
+    graph->parameters[graph->parameter_count - 1].synthetic_mean = 0.5;
+}
+
 enum vaemark_status autoencoder_tiny_build(const json_t *json, const struct weights *weights,
                                            struct vaemark_graph **graph, struct error *error) {
     struct config config;
@@ -149,7 +154,11 @@ enum vaemark_status autoencoder_tiny_build(const json_t *json, const struct weig
     struct builder b;
     builder_begin(&b);
     value latents = builder_input(&b, "latents", 4, tiny.latent_channels, 1);
-    return builder_finish(&b, decoder(&b, latents, &tiny), graph, error);
+    status = builder_finish(&b, decoder(&b, latents, &tiny), graph, error);
+    if (status == VAEMARK_OK) {
+        center_synthetic_pictures(*graph);
+    }
+    return status;
 }
 
 /* The original files number the layers from 1, because their layer 0 is the clamp, which has no weights:
