@@ -321,6 +321,7 @@ void worker_process_read_rss(struct worker_process *process) {
 static void reap_keeper(struct worker_process *process) {
     int status = 0;
     int64_t patience_end_ns = clock_monotonic_ns() + (int64_t)10 * 1000000000;
+    kill(process->keeper_pid, SIGCONT); /* should somebody have stopped it */
     for (int delay_ms = 1; !child_ended(process->keeper_pid); delay_ms = delay_ms < 16 ? 2 * delay_ms : 16) {
         if (clock_monotonic_ns() > patience_end_ns)
             kill(process->keeper_pid, SIGKILL);

@@ -232,19 +232,36 @@ Test(worker, forked_children_are_ended) {
     worker_stop(worker);
 }
 
-/* The keeper itself is killed: its worker dies with it, the stray child comes to the harness and is ended there. */
-Test(worker, killed_keeper) {
-    struct error error;
+static int keeper_of(const struct worker *worker) {
     char path[64];
     int keeper = 0;
-    struct worker *worker = support_start_open(support_faulty("fork_child"), "taesd-mini", 120.0);
     snprintf(path, sizeof path, "/proc/%d/stat", worker_pid(worker));
     FILE *file = fopen(path, "re");
     cr_assert(file && fscanf(file, "%*d (%*[^)]) %*c %d", &keeper) == 1);
     fclose(file);
-    kill(keeper, SIGKILL);
+    return keeper;
+}
+
+/* The keeper itself is killed: its worker dies with it, the stray child comes to the harness and is ended there. */
+Test(worker, killed_keeper) {
+    struct error error;
+    struct worker *worker = support_start_open(support_faulty("fork_child"), "taesd-mini", 120.0);
+    kill(keeper_of(worker), SIGKILL);
+    cr_assert(support_wait_marked(1, 1), "the worker outlives its keeper");
     cr_expect_neq(worker_close(worker, NULL, &error), VAEMARK_OK);
     cr_expect_eq(worker_fate(worker)->kind, WORKER_CRASHED);
+    worker_stop(worker);
+}
+
+/* Stopped processes neither answer nor go away by themselves. */
+Test(worker, stopped_processes) {
+    struct error error;
+    struct worker *worker = support_start_open("cpu", "taesd-mini", 0.3);
+    kill(keeper_of(worker), SIGSTOP);
+    kill(worker_pid(worker), SIGSTOP);
+    cr_expect_neq(worker_close(worker, NULL, &error), VAEMARK_OK);
+    cr_expect_eq(worker_fate(worker)->kind, WORKER_TIMED_OUT);
+    cr_expect_eq(support_count_marked(), 0);
     worker_stop(worker);
 }
 
@@ -265,11 +282,14 @@ static int end_hanging_harness(int signal_number) {
         worker_stop(stray);
         _exit(1);
     }
-    char byte;
     int status = 0;
-    close(ready[1]);
-    cr_assert_eq(read(ready[0], &byte, 1), 1, "the harness did not get as far as the decode");
+    struct pollfd polled = {.fd = ready[0], .events = POLLIN};
+    int got = poll(&polled, 1, 60000);
+    if (got != 1)
+        kill(harness, SIGKILL);
+    cr_assert_eq(got, 1, "the harness did not get as far as the decode");
     close(ready[0]);
+    close(ready[1]);
     /* Two keepers, two workers, one stray; the forked harness has this process's environment and no mark of its own. */
     cr_assert(support_wait_marked(5, 5), "%d processes", support_count_marked());
     poll(NULL, 0, 50);
