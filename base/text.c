@@ -1,6 +1,7 @@
 #include "base/text.h"
 
 #include <stdarg.h>
+#include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -13,7 +14,7 @@ static size_t text_distance(const char *a, const char *b) {
     const size_t a_length = strlen(a), b_length = strlen(b);
 
     if (a_length > TEXT_NEAREST_MAX_LENGTH || b_length > TEXT_NEAREST_MAX_LENGTH) {
-        return TEXT_NEAREST_MAX_LENGTH;
+        return SIZE_MAX;
     }
     for (size_t j = 0; j <= b_length; j++) {
         row[j] = j;
