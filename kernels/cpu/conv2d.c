@@ -97,7 +97,7 @@ static void load_patch_row(float *out, const struct task *task, size_t panel, si
     const size_t first = x + left - c->padding;
     const size_t inside = c->in_width - first < count - left ? c->in_width - first : count - left;
     memset(out, 0, left * LINE_BYTES);
-    if (row > 0 && y > c->padding && (y - c->padding) % in->upsample != 0) {
+    if (row > 0 && (y - c->padding) % in->upsample != 0) {
         /* the same source row as the line above: already changed and upsampled */
         memcpy(out + left * PANEL, out + left * PANEL - patch_columns(c) * PANEL, inside * LINE_BYTES);
     } else {

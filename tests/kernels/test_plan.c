@@ -1,8 +1,10 @@
 /* Whole graphs: what the planner fuses, leaves out and puts in place must not change the result. */
 #include <criterion/criterion.h>
+#include <math.h>
 #include <stdio.h>
 
 #include "kernels/cpu/cpu.h"
+#include "reference/executor.h"
 #include "tests/kernels/support_graphs.h"
 
 static const char *const PORTABLE[] = {"isa=portable", "threads=1", NULL};
@@ -146,6 +148,13 @@ static value self_attention(struct builder *b) {
     return builder_attention(b, x, x, builder_relu(b, x), "a");
 }
 
+/* Slices that end inside a panel: what lies behind them must not enter the products. */
+static value attention_of_slices(struct builder *b) {
+    value x = builder_input(b, "latents", 4, 60, 1);
+    return builder_attention(b, builder_slice(b, x, 0, 20), builder_slice(b, x, 16, 20), builder_slice(b, x, 40, 20),
+                             "a");
+}
+
 static const struct awkward AWKWARD[] = {
     {"few channels", few_channels, 1, 7, 5, 0.0f},
     {"few channels, one pixel", few_channels, 1, 1, 1, 0.0f},
@@ -157,6 +166,7 @@ static const struct awkward AWKWARD[] = {
     {"norms, many pixels", norms, 1, 70, 65, 0.0f},
     {"norm of large mean", norm_of_input, 2, 30, 40, 100.0f},
     {"residuals", residuals, 2, 6, 11, 0.0f},
+    {"residuals, an odd number of columns a block", residuals, 1, 3, 35, 0.0f},
     {"joins", joins, 2, 5, 6, 0.0f},
     {"times", times, 2, 4, 5, 0.0f},
     {"clamps", clamps, 1, 4, 6, 0.0f},
@@ -167,6 +177,7 @@ static const struct awkward AWKWARD[] = {
     {"attention 8, 35 tokens", attention_8, 2, 5, 7, 0.0f},
     {"attention 40, 300 tokens", attention_40, 1, 15, 20, 0.0f},
     {"attention 64, 529 tokens", attention_64, 1, 23, 23, 0.0f},
+    {"attention of slices", attention_of_slices, 2, 5, 4, 0.0f},
     {"self attention", self_attention, 2, 3, 4, 0.0f},
 };
 
@@ -198,6 +209,26 @@ Test(plan, fused_attention_agrees_with_the_reference) {
             graph_case_free(&c);
         }
     }
+}
+
+/* The mean is a thousand times the deviation. What is left after it is subtracted has all of its digits, which scaling
+ * x and subtracting a scaled mean would lose. */
+Test(plan, norm_keeps_digits_beside_a_large_mean) {
+    static const char *const FP64[] = {"precision=fp64", NULL};
+    struct graph_case c;
+    struct builder b;
+    builder_begin(&b);
+    graph_case_init(&c, &b, builder_group_norm(&b, builder_input(&b, "latents", 4, 16, 1), 16, 4, 1e-6, "n"), 1);
+    graph_case_inputs(&c, 1, 13, 11, 1000.0f, 2);
+    struct vaemark_tensor exact = graph_case_decode(&c, &reference_backend, FP64);
+    struct vaemark_tensor image = graph_case_decode(&c, &cpu_backend, NULL);
+    for (size_t i = 0; i < 16 * 13 * 11; i++) {
+        const double error = fabs((double)((float *)image.data)[i] - ((double *)exact.data)[i]);
+        cr_assert(error <= 1e-6, "element %zu is wrong by %g", i, error);
+    }
+    support_image_free(&image);
+    support_image_free(&exact);
+    graph_case_free(&c);
 }
 
 /* ---- random graphs: what nobody thought of ---- */
@@ -374,7 +405,7 @@ static void grow_graph(struct graph_case *c, uint64_t seed) {
 }
 
 Test(plan, random_graphs_agree_with_the_reference) {
-    for (uint64_t seed = 1; seed <= 250; seed++) {
+    for (uint64_t seed = 1; seed <= 150; seed++) {
         struct graph_case c;
         char name[64];
         grow_graph(&c, seed);
@@ -388,7 +419,7 @@ Test(plan, random_graphs_agree_with_the_reference) {
 Test(plan, threads_are_bit_identical) {
     static const char *const THREADS[][2] = {{"threads=2", NULL}, {"threads=3", NULL}, {"threads=7", NULL}};
     static const char *const ONE[] = {"threads=1", NULL};
-    for (uint64_t seed = 1; seed <= 60; seed++) {
+    for (uint64_t seed = 1; seed <= 40; seed++) {
         struct graph_case c;
         grow_graph(&c, seed);
         struct vaemark_tensor wanted = graph_case_decode(&c, &cpu_backend, ONE);
@@ -404,7 +435,7 @@ Test(plan, threads_are_bit_identical) {
 
 /* The peak is known before the run, by class, to the byte; and the trace accounts for all of the graph's work. */
 Test(plan, memory_and_work_are_as_planned) {
-    for (uint64_t seed = 1; seed <= 60; seed++) {
+    for (uint64_t seed = 1; seed <= 40; seed++) {
         struct graph_case c;
         struct counting_host host;
         struct vaemark_memory memory;
