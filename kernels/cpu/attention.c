@@ -53,32 +53,39 @@ struct scratch {
     size_t *channel_offsets, *key_offsets;
 };
 
-static size_t scratch_layout(struct scratch *scratch, float *memory, size_t panels) {
+enum { SCRATCH_PARTS = 8 };
+
+/* Where the parts begin, in floats; returns where they end. */
+static size_t find_scratch(size_t at[SCRATCH_PARTS], size_t panels) {
     const size_t lines = QUERIES * PANEL, offsets = divide_up(panels * sizeof(size_t), LINE_BYTES) * PANEL;
     const size_t key_offsets = divide_up(KEYS / PANEL * sizeof(size_t), LINE_BYTES) * PANEL;
-    size_t at[8], end = 0;
-    const size_t sizes[8] = {panels * lines, panels * lines, KEYS / PANEL * lines, QUERIES, QUERIES,
-                             QUERIES,        offsets,        key_offsets};
-    for (size_t i = 0; i < 8; i++) {
+    const size_t sizes[SCRATCH_PARTS] = {panels * lines, panels * lines, KEYS / PANEL * lines, QUERIES, QUERIES,
+                                         QUERIES,        offsets,        key_offsets};
+    size_t end = 0;
+    for (size_t i = 0; i < SCRATCH_PARTS; i++) {
         at[i] = end;
         end += sizes[i];
     }
-    if (memory != NULL) {
-        *scratch = (struct scratch){memory + at[0],
-                                    memory + at[1],
-                                    memory + at[2],
-                                    memory + at[3],
-                                    memory + at[4],
-                                    memory + at[5],
-                                    (size_t *)(memory + at[6]),
-                                    (size_t *)(memory + at[7])};
-    }
-    return end * sizeof(float);
+    return end;
+}
+
+static struct scratch place_scratch(float *memory, size_t panels) {
+    size_t at[SCRATCH_PARTS];
+    find_scratch(at, panels);
+    return (struct scratch){.queries = memory + at[0],
+                            .sums = memory + at[1],
+                            .scores = memory + at[2],
+                            .maximum = memory + at[3],
+                            .sum = memory + at[4],
+                            .scale = memory + at[5],
+                            .channel_offsets = (size_t *)(memory + at[6]),
+                            .key_offsets = (size_t *)(memory + at[7])};
 }
 
 static void attention_plan(struct step *step, struct step_workspace *workspace) {
     workspace->shared_bytes = (keys_floats(step) + values_floats(step)) * sizeof(float);
-    workspace->thread_bytes = scratch_layout(NULL, NULL, panel_count(step->output.channels));
+    size_t at[SCRATCH_PARTS];
+    workspace->thread_bytes = find_scratch(at, panel_count(step->output.channels)) * sizeof(float);
 }
 
 /* Tokens [first, first + count) of one panel of a part, channels beyond C as zeros. */
@@ -204,10 +211,9 @@ static void load_queries(const struct attention *a, const struct scratch *s, siz
 }
 
 static void answer_queries(const struct attention *a, size_t first) {
-    struct scratch s = {0};
     const struct kernel_set *kernels = a->run->kernels;
     const size_t count = a->tokens - first < QUERIES ? a->tokens - first : QUERIES;
-    scratch_layout(&s, run_thread_workspace(a->run, a->step), a->panels);
+    const struct scratch s = place_scratch(run_thread_workspace(a->run, a->step), a->panels);
     load_queries(a, &s, first, count);
     for (size_t key = 0; key < a->tokens; key += KEYS) {
         const size_t keys = a->tokens - key < KEYS ? a->tokens - key : KEYS;

@@ -107,7 +107,7 @@ static void pack_panel(float *out, const struct vaemark_graph *graph, const stru
     const struct matrix m = matrix_of(&parameter->shape);
     const size_t row_floats = m.columns * m.taps, first = panel * PANEL;
     const size_t used = m.rows - first < PANEL ? m.rows - first : PANEL;
-    float part[READ_FLOATS];
+    float part[READ_FLOATS] = {0};
 
     memset(out, 0, round_to_panel(m.columns) * m.taps * PANEL * sizeof *out);
     for (size_t o = 0; o < used; o++) {

@@ -19,7 +19,7 @@ enum packing packing_of(const struct graph_node *node, int32_t index);
 /* Packs what `graph` needs and `shared` (may be NULL; must outlive the result) does not have. One allocation of class
  * WEIGHTS, none where there is nothing to pack. */
 enum vaemark_status packed_create(const struct vaemark_host *host, const struct vaemark_graph *graph,
-                                  const struct packed *shared, int threads, struct packed **packed,
+                                  const struct packed *shared, int threads, struct packed **result,
                                   struct error *error);
 void packed_free(struct packed *packed);
 

@@ -21,7 +21,7 @@ struct plan {
  * pointers into graph, packed and kernels, all of which must outlive it; inputs are only looked at. */
 enum vaemark_status plan_create(const struct vaemark_graph *graph, const struct packed *packed,
                                 const struct vaemark_tensors *inputs, const struct kernel_set *kernels, int threads,
-                                struct plan **plan, struct error *error);
+                                struct plan **result, struct error *error);
 void plan_free(struct plan *plan);
 
 /* Runs all steps. Fails nowhere, allocates nothing. `run` has everything but the buffers. */
