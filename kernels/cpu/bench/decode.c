@@ -1,0 +1,172 @@
+/* One decode of a preset with synthetic weights: planned memory, time, rate, and where the time went, by kernel.
+ *
+ *   cmake --build build --target bench_cpu
+ *   build/kernels/cpu/bench_cpu MODEL LATENT_SIZE [DECODES [THREADS [ISA]]]
+ *
+ * Suites measure decoders under test (`vaemark run`); this is the quick look while one works on a kernel. Weights are
+ * written once to the current folder, as MODEL.safetensors. */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/clock.h"
+#include "kernels/cpu/cpu.h"
+#include "reference/model.h"
+
+enum { MAX_KERNELS = 64 };
+
+static void *bench_allocate(void *user, size_t size_bytes, size_t alignment_bytes,
+                            enum vaemark_memory_class memory_class) {
+    void *memory = NULL;
+    (void)user, (void)memory_class;
+    return posix_memalign(&memory, alignment_bytes, size_bytes) == 0 ? memory : NULL;
+}
+
+static void bench_release(void *user, void *memory) {
+    (void)user;
+    free(memory);
+}
+
+struct kernel_sum {
+    const char *kernel;
+    size_t launches;
+    double time_ns, flops;
+};
+
+static void print_kernels(const struct vaemark_trace *trace) {
+    struct kernel_sum sums[MAX_KERNELS];
+    size_t count = 0;
+    double total_ns = 0.0;
+    for (size_t i = 0; i < trace->count; i++) {
+        const struct vaemark_trace_entry *entry = &trace->entries[i];
+        size_t k = 0;
+        while (k < count && strcmp(sums[k].kernel, entry->kernel) != 0) {
+            k++;
+        }
+        if (k == MAX_KERNELS) {
+            continue;
+        }
+        if (k == count) {
+            sums[count++] = (struct kernel_sum){.kernel = entry->kernel};
+        }
+        sums[k].launches++;
+        sums[k].time_ns += (double)entry->time_ns;
+        sums[k].flops += (double)entry->flops;
+        total_ns += (double)entry->time_ns;
+    }
+    printf("%-34s %8s %10s %7s %10s\n", "kernel", "launches", "ms", "share", "GFLOP/s");
+    for (size_t k = 0; k < count; k++) {
+        printf("%-34s %8zu %10.2f %6.1f%% %10.1f\n", sums[k].kernel, sums[k].launches, sums[k].time_ns * 1e-6,
+               100.0 * sums[k].time_ns / total_ns, sums[k].flops / sums[k].time_ns);
+    }
+}
+
+static bool make_inputs(const struct vaemark_graph *graph, int64_t size, struct vaemark_tensors *inputs) {
+    for (size_t i = 0; i < graph->input_count; i++) {
+        const struct graph_input *input = &graph->inputs[i];
+        struct shape shape = {.rank = 4, .dims = {1, input->channels, size * input->scale, size * input->scale}};
+        const int64_t count = shape_element_count(&shape);
+        float *data = malloc((size_t)count * sizeof *data);
+        if (data == NULL) {
+            return false;
+        }
+        for (int64_t k = 0; k < count; k++) {
+            data[k] = synthetic_normal(1, input->name, (uint64_t)k);
+        }
+        inputs->items[inputs->count++] = tensor_make(input->name, VAEMARK_F32, &shape, data);
+    }
+    return true;
+}
+
+static enum vaemark_status run_decodes(struct vaemark_decoder *decoder, const struct vaemark_tensors *inputs,
+                                       int decodes, struct vaemark_message *message) {
+    struct vaemark_tensor image;
+    struct vaemark_tensors outputs = {.items = &image, .count = 1};
+    struct vaemark_memory memory;
+    struct vaemark_trace trace;
+    double flops = 0.0, best_ns = 0.0;
+    enum vaemark_status status = cpu_backend.prepare(decoder, inputs, &image, message);
+    if (status != VAEMARK_OK) {
+        return status;
+    }
+    cpu_backend.memory(decoder, &memory, message);
+    printf("planned: weights %.1f MiB, activations %.1f MiB, workspace %.1f MiB\n",
+           (double)memory.planned_bytes[VAEMARK_MEMORY_WEIGHTS] / 1048576.0,
+           (double)memory.planned_bytes[VAEMARK_MEMORY_ACTIVATIONS] / 1048576.0,
+           (double)memory.planned_bytes[VAEMARK_MEMORY_WORKSPACE] / 1048576.0);
+    image.data = malloc(tensor_size_bytes(&image));
+    if (image.data == NULL) {
+        snprintf(message->text, sizeof message->text, "no memory for the image");
+        return VAEMARK_OUT_OF_MEMORY;
+    }
+    for (int i = 0; i < decodes && status == VAEMARK_OK; i++) {
+        const int64_t start_ns = clock_monotonic_ns();
+        status = cpu_backend.decode(decoder, inputs, &outputs, message);
+        const double time_ns = (double)(clock_monotonic_ns() - start_ns);
+        best_ns = i == 0 || time_ns < best_ns ? time_ns : best_ns;
+    }
+    free(image.data);
+    if (status == VAEMARK_OK && decodes > 0) {
+        cpu_backend.trace(decoder, &trace, message);
+        for (size_t i = 0; i < trace.count; i++) {
+            flops += (double)trace.entries[i].flops;
+        }
+        printf("best of %d: %.3f s, %.2f GFLOP, %.1f GFLOP/s\n", decodes, best_ns * 1e-9, flops * 1e-9,
+               flops / best_ns);
+        print_kernels(&trace);
+    }
+    return status;
+}
+
+static enum vaemark_status open_model(const char *name, struct model **model, struct error *error) {
+    char config[1024], weights[256];
+    struct model *bare = NULL;
+    snprintf(config, sizeof config, "%s/models/%s/config.json", VAEMARK_SOURCE_DIR, name);
+    snprintf(weights, sizeof weights, "%s.safetensors", name);
+    enum vaemark_status status = model_open_config(config, name, &bare, error);
+    if (status == VAEMARK_OK) {
+        status = weights_synthesize(bare->graph, 1, weights, error);
+    }
+    model_free(bare);
+    return status == VAEMARK_OK ? model_open(config, weights, name, model, error) : status;
+}
+
+int main(int argc, char **argv) {
+    static const struct vaemark_host host = {
+        .struct_size = sizeof host, .allocate = bench_allocate, .release = bench_release};
+    struct model *model = NULL;
+    struct vaemark_decoder *decoder = NULL;
+    struct vaemark_tensor items[4];
+    struct vaemark_tensors inputs = {.items = items, .count = 0};
+    struct error error = {.status = VAEMARK_OK};
+    struct vaemark_message message = {""};
+    if (argc < 3 || atoi(argv[2]) < 1) {
+        fprintf(stderr, "usage: %s MODEL LATENT_SIZE [DECODES [THREADS [ISA]]]\n", argv[0]);
+        return 2;
+    }
+    const struct vaemark_option items_of_options[] = {
+        {"threads", VAEMARK_INTEGER, {.integer = argc > 4 ? atoi(argv[4]) : 0}},
+        {"isa", VAEMARK_TEXT, {.text = argc > 5 ? argv[5] : "auto"}}};
+    const struct vaemark_options options = {.items = items_of_options, .count = 2};
+    enum vaemark_status status = open_model(argv[1], &model, &error);
+    if (status != VAEMARK_OK) {
+        snprintf(message.text, sizeof message.text, "%.300s %.700s", error.where, error.message);
+    } else if (!make_inputs(model->graph, atoi(argv[2]), &inputs)) {
+        status = VAEMARK_OUT_OF_MEMORY;
+    } else {
+        const struct vaemark_model abi = model_abi(model);
+        status = cpu_backend.open(&host, &abi, &options, &decoder, &message);
+        if (status == VAEMARK_OK) {
+            status = run_decodes(decoder, &inputs, argc > 3 ? atoi(argv[3]) : 3, &message);
+        }
+    }
+    if (status != VAEMARK_OK) {
+        fprintf(stderr, "%s: %s\n", status_name(status), message.text);
+    }
+    cpu_backend.close(decoder);
+    for (size_t i = 0; i < inputs.count; i++) {
+        free(items[i].data);
+    }
+    model_free(model);
+    return status == VAEMARK_OK ? 0 : 1;
+}
