@@ -8,29 +8,35 @@
 
 enum { TEXT_NEAREST_MAX_LENGTH = 127 };
 
-/* Levenshtein distance by one rolling row. Words longer than the row count as far away. */
+static size_t smaller(size_t a, size_t b) {
+    return a < b ? a : b;
+}
+
+/* Edit distance by three rolling rows, two neighbours swapped counting as one edit, since that is how fingers slip
+ * (optimal string alignment; Damerau 1964). Words longer than a row count as far away. */
 static size_t text_distance(const char *a, const char *b) {
-    size_t row[TEXT_NEAREST_MAX_LENGTH + 1];
+    size_t rows[3][TEXT_NEAREST_MAX_LENGTH + 1];
     const size_t a_length = strlen(a), b_length = strlen(b);
 
     if (a_length > TEXT_NEAREST_MAX_LENGTH || b_length > TEXT_NEAREST_MAX_LENGTH) {
         return SIZE_MAX;
     }
     for (size_t j = 0; j <= b_length; j++) {
-        row[j] = j;
+        rows[0][j] = j;
     }
     for (size_t i = 1; i <= a_length; i++) {
-        size_t diagonal = row[0];
+        size_t *row = rows[i % 3];
+        const size_t *above = rows[(i + 2) % 3], *above_that = rows[(i + 1) % 3];
         row[0] = i;
         for (size_t j = 1; j <= b_length; j++) {
-            size_t best = diagonal + (a[i - 1] == b[j - 1] ? 0 : 1);
-            diagonal = row[j];
-            best = row[j] + 1 < best ? row[j] + 1 : best;
-            best = row[j - 1] + 1 < best ? row[j - 1] + 1 : best;
-            row[j] = best;
+            row[j] = above[j - 1] + (a[i - 1] == b[j - 1] ? 0 : 1);
+            row[j] = smaller(row[j], smaller(above[j], row[j - 1]) + 1);
+            if (i > 1 && j > 1 && a[i - 1] == b[j - 2] && a[i - 2] == b[j - 1]) {
+                row[j] = smaller(row[j], above_that[j - 2] + 1);
+            }
         }
     }
-    return row[b_length];
+    return rows[a_length % 3][b_length];
 }
 
 const char *text_nearest(const char *word, const char *const *candidates) {

@@ -31,13 +31,13 @@ static const struct ending *find_ending(const char *path) {
 }
 
 enum vaemark_status image_file_check(const char *path, struct error *error) {
-    if (!find_ending(path)) {
-        return error_set_at(error, VAEMARK_INVALID_ARGUMENT, path,
-                            "unknown ending; --out wants .png to look at, or .npy or .safetensors to compute with");
-    }
     struct stat status;
     if (stat(path, &status) == 0 && S_ISDIR(status.st_mode)) {
         return error_set_at(error, VAEMARK_INVALID_ARGUMENT, path, "is a folder; --out wants a file");
+    }
+    if (!find_ending(path)) {
+        return error_set_at(error, VAEMARK_INVALID_ARGUMENT, path,
+                            "unknown ending; --out wants .png to look at, or .npy or .safetensors to compute with");
     }
     struct atomic_file probe;
     enum vaemark_status opened = atomic_file_open(&probe, path, error);

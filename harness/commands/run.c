@@ -1,5 +1,4 @@
 /* vaemark run: a suite on this machine, into one HDF5 file. */
-#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -65,24 +64,6 @@ static enum vaemark_status take(void *context, const char *option, const char *v
     }
     run->out = value;
     return VAEMARK_OK;
-}
-
-/* ---- Interruption ---- */
-
-/* The one mutable global: a signal handler has no other way to tell. */
-static volatile sig_atomic_t interrupted;
-
-static void on_interrupt(int signal_number) {
-    (void)signal_number;
-    interrupted = 1;
-    worker_kill_all();
-}
-
-static void catch_interrupts(void) {
-    struct sigaction action = {.sa_handler = on_interrupt};
-    sigaction(SIGINT, &action, NULL);
-    sigaction(SIGTERM, &action, NULL);
-    sigaction(SIGHUP, &action, NULL);
 }
 
 /* ---- The record ---- */
@@ -159,13 +140,13 @@ static enum vaemark_status run_cases(struct run_options *run, struct record *rec
     }
     progress_begin(&progress, selection->cases.count, cost_total);
     enum vaemark_status status = VAEMARK_OK;
-    for (size_t i = 0; status == VAEMARK_OK && !interrupted && i < selection->cases.count; i++) {
+    for (size_t i = 0; status == VAEMARK_OK && i < selection->cases.count; i++) {
         const struct run_case *item = &selection->cases.items[i];
         const char *outcome = "";
         char *repro = selection_repro(selection, item, run->threads);
         progress_case(&progress, item->id);
         status = run_case(&settings, item, &oracles, record, repro, &outcome, error);
-        if (status == VAEMARK_OK && !interrupted) {
+        if (status == VAEMARK_OK) {
             const struct case_row *row =
                 RECORD_ROW(record, TABLE_CASES, record->tables[TABLE_CASES].count - 1, case_row);
             progress_outcome(&progress, item->id, outcome, row->reason, case_cost(item));
@@ -283,10 +264,7 @@ static int run_selection(struct run_options *run, int argc, char **argv) {
         code = status == VAEMARK_BAD_INPUT ? EXIT_CODE_USAGE : EXIT_CODE_HARNESS;
     } else {
         status = run_cases(run, record, &error);
-        if (interrupted) {
-            fprintf(stderr, "vaemark: interrupted; %s was not written\n", run->out);
-            code = EXIT_CODE_INTERRUPTED;
-        } else if (status != VAEMARK_OK) {
+        if (status != VAEMARK_OK) {
             cli_print_error(&error);
         } else {
             code = finish(run, record, start_ns);
@@ -304,7 +282,6 @@ int command_run(int argc, char **argv) {
         code = EXIT_CODE_USAGE;
     } else if (parsed == CLI_PARSED) {
         worker_setup_process();
-        catch_interrupts();
         code = run_selection(&run, argc, argv);
     }
     selection_free(&run.selection);

@@ -80,7 +80,10 @@ void worker_kill_all(void) {
 
 static void end_by_signal(int signal_number) {
     (void)signal_number;
+    static const char text[] = "\nvaemark: interrupted; no result file was written\n";
     worker_kill_all();
+    /* Whether anybody reads it makes no difference to what happens now. */
+    (void)!write(STDERR_FILENO, text, sizeof text - 1);
     _exit(130);
 }
 

@@ -100,8 +100,8 @@ class Decode(CommandLine):
         raw = z["latents"][2]
         bad = {
             "missing": (pack({"other": ("F32", [1], floats(1))}), "latents"),
-            "rank 3": (pack({"latents": ("F32", [4, 4, 4], raw)}), "rank"),
-            "channels": (pack({"latents": ("F32", [1, 2, 8, 4], raw)}), "channels"),
+            "rank 3": (pack({"latents": ("F32", [4, 4, 4], raw)}), "found 4x4x4"),
+            "channels": (pack({"latents": ("F32", [1, 2, 8, 4], raw)}), "found 1x2x8x4"),
             "integers": (pack({"latents": ("I32", [1, 4, 4, 4], raw)}), "I32"),
             "zero size": (pack({"latents": ("F32", [1, 4, 0, 4], b"")}), "no elements"),
             "NaN": (pack(latents(value=float("nan"))), "NaN"),
