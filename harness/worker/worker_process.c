@@ -95,8 +95,10 @@ void worker_setup_process(void) {
     sigfillset(&action.sa_mask);
     for (size_t i = 0; i < sizeof ending / sizeof ending[0]; i++) {
         struct sigaction before;
-        /* nohup's SIGHUP stays ignored. */
-        if (sigaction(ending[i], NULL, &before) == 0 && before.sa_handler != SIG_IGN)
+        /* nohup's SIGHUP stays ignored; a script's `vaemark run &`, which ignores SIGINT, can still be interrupted. */
+        bool keep_ignoring =
+            ending[i] == SIGHUP && sigaction(SIGHUP, NULL, &before) == 0 && before.sa_handler == SIG_IGN;
+        if (!keep_ignoring)
             sigaction(ending[i], &action, NULL);
     }
 }

@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/prctl.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -272,6 +273,7 @@ static int end_hanging_harness(int signal_number) {
     cr_assert_eq(pipe(ready), 0);
     pid_t harness = fork();
     if (harness == 0) {
+        prctl(PR_SET_PDEATHSIG, SIGKILL); /* this test may fail, and must not leave it behind */
         struct support_places places;
         struct worker_sample sample;
         struct worker *stray = support_start_open(support_faulty("fork_child"), "taesd-mini", 120.0);
