@@ -262,23 +262,6 @@ enum vaemark_status models_open_path(struct models *models, const char *preset, 
     return finish(models, opened, status, model, error);
 }
 
-/* What the synthetic weights of a graph depend on, so that an old file in the cache is never taken for a new one. */
-static void make_synthetic_key(const struct vaemark_graph *graph, char key[65]) {
-    struct hash *hash = hash_begin();
-    for (size_t i = 0; hash && i < graph->parameter_count; i++) {
-        const struct graph_parameter *parameter = &graph->parameters[i];
-        hash_update(hash, parameter->name, strlen(parameter->name) + 1);
-        hash_update(hash, &parameter->shape, sizeof parameter->shape);
-        hash_update(hash, &parameter->role, sizeof parameter->role);
-        hash_update(hash, &parameter->synthetic_gain, sizeof parameter->synthetic_gain);
-    }
-    if (hash) {
-        hash_finish(hash, key);
-    } else {
-        key[0] = '\0';
-    }
-}
-
 static enum vaemark_status make_synthetic(const struct models *models, struct run_model *model,
                                           void (*note)(const char *text), struct error *error) {
     char *cache = NULL;
@@ -286,13 +269,12 @@ static enum vaemark_status make_synthetic(const struct models *models, struct ru
     if (status != VAEMARK_OK) {
         return status;
     }
-    char key[65], size_text[32];
-    make_synthetic_key(model->model->graph, key);
+    char size_text[32];
     char *folder = path_join(cache, "weights");
-    status = folder ? folder_make(folder, error) : set_no_memory(error);
+    char *file = weights_synthetic_name(model->model->graph, model->name, models->seed);
+    status = folder && file ? folder_make(folder, error) : set_no_memory(error);
     if (status == VAEMARK_OK) {
-        model->weights_path =
-            text_format("%s/%s-seed%llu-%.16s.safetensors", folder, model->name, (unsigned long long)models->seed, key);
+        model->weights_path = path_join(folder, file);
         status = model->weights_path ? VAEMARK_OK : set_no_memory(error);
     }
     if (status == VAEMARK_OK && access(model->weights_path, R_OK) != 0) {
@@ -305,6 +287,7 @@ static enum vaemark_status make_synthetic(const struct models *models, struct ru
         free(text);
         status = weights_synthesize(model->model->graph, models->seed, model->weights_path, error);
     }
+    free(file);
     free(folder);
     free(cache);
     return status;
