@@ -1,6 +1,7 @@
 #include "results/format.h"
 
 #include <math.h>
+#include <stdbool.h>
 #include <stdio.h>
 
 /* Three significant digits, at least those before the point: 1.23, 12.3, 123, 1234. */
@@ -67,7 +68,8 @@ struct figure format_scaled(double value) {
 struct figure format_number(double value) {
     struct figure figure = {"-"};
     if (!isnan(value)) {
-        snprintf(figure.text, sizeof figure.text, "%.6g", value);
+        bool whole = fabs(value) < 1e15 && value == floor(value); /* bytes are told to the last one */
+        snprintf(figure.text, sizeof figure.text, whole ? "%.0f" : "%.6g", value);
     }
     return figure;
 }

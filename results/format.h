@@ -16,7 +16,7 @@ struct figure format_bytes(int64_t size_bytes);
 struct figure format_decibels(double decibels);
 /* Three significant digits with a prefix: "4.21 G", to be followed by a unit. */
 struct figure format_scaled(double value);
-struct figure format_number(double value); /* %.6g, or "-" */
+struct figure format_number(double value); /* whole numbers in full, others by %.6g, or "-" */
 
 /* Characters, not bytes: what a terminal gives a column each. */
 size_t text_width(const char *text);

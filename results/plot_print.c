@@ -99,7 +99,7 @@ void plot_print_data(FILE *out, const struct plot *plot) {
 /* Ticks with their units written out, so that an axis from microseconds to minutes reads without arithmetic. */
 static void print_time_ticks(FILE *out, double low, double high) {
     static const double steps[] = {1, 2, 5};
-    size_t step_count = high / low > 200 ? 1 : 3;
+    size_t step_count = high / low > 5000 ? 1 : 3;
     const char *separator = "";
     for (double decade = 1; decade < 1e15; decade *= 10) {
         for (size_t i = 0; i < step_count; i++) {
@@ -115,7 +115,7 @@ static void print_time_ticks(FILE *out, double low, double high) {
 }
 
 static void print_byte_ticks(FILE *out, double low, double high) {
-    double factor = high / low > 4096 ? 16 : high / low > 64 ? 4 : 2;
+    double factor = high / low > 65536 ? 16 : high / low > 64 ? 4 : 2;
     const char *separator = "";
     for (double tick = 1; tick < 0x1p50; tick *= factor) {
         double shown = tick < 0x1p10   ? tick
@@ -155,9 +155,10 @@ static void print_axis(FILE *out, const struct plot *plot) {
 static const struct {
     const char *title, *figure, *what;
 } plot_texts[PLOT_COUNT] = {
-    [PLOT_LATENCY] = {"Latency of a decode", "a latency", "median with its 95 % interval"},
+    [PLOT_LATENCY] = {"Latency of a decode", "a latency",
+                      "median, with its 95 % interval where there are several samples"},
     [PLOT_MEMORY] = {"Memory of a decode", "a memory figure",
-                     "filled: peak of activations and workspace; open: weights"},
+                     "filled: peak of activations, workspace and tensors; open: weights"},
     [PLOT_PSNR] = {"PSNR against the FP32 reference", "a PSNR",
                    "bar: the bound; the reference itself is held against FP64"},
 };

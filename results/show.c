@@ -55,7 +55,7 @@ static void write_latency(char cell[CELL_BYTES], const struct case_row *row) {
     if (row->sample_count == 1) {
         snprintf(cell, CELL_BYTES, "%s (n=1) ", time.text);
     } else if (isfinite(percent)) {
-        snprintf(cell, CELL_BYTES, "%s ±%4.1f %%", time.text, percent);
+        snprintf(cell, CELL_BYTES, "%s ±%.*f %%", time.text, percent < 9.95 ? 1 : 0, percent);
     } else {
         snprintf(cell, CELL_BYTES, "%s", time.text);
     }
@@ -123,9 +123,13 @@ static void print_cell(FILE *out, const char *text, size_t width, bool left, boo
 }
 
 static void print_line(FILE *out, const char *const cells[SUMMARY_COLUMNS], const size_t widths[SUMMARY_COLUMNS]) {
-    for (int c = 0; c < SUMMARY_COLUMNS; c++) {
+    int last = SUMMARY_COLUMNS - 1;
+    while (!widths[last]) {
+        last--;
+    }
+    for (int c = 0; c <= last; c++) {
         if (widths[c]) {
-            print_cell(out, cells[c], widths[c], summary_columns[c].left, c == SUMMARY_COLUMNS - 1 || !widths[c + 1]);
+            print_cell(out, cells[c], widths[c], summary_columns[c].left, c == last);
         }
     }
 }

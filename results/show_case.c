@@ -26,7 +26,7 @@ static void print_head(FILE *out, const struct case_row *row) {
     print_text(out, "repeat", row->repro);
     print_label(out, "decoder");
     fprintf(out, "%s (backend %s, precision %s, options %s", row->decoder, row->backend, row->precision, row->options);
-    if (row->threads >= 0) {
+    if (row->threads > 0) { /* 0: as many as the decoder likes */
         fprintf(out, ", %lld thread%s", (long long)row->threads, row->threads == 1 ? "" : "s");
     }
     fprintf(out, ")\n");
@@ -165,7 +165,7 @@ static void print_entry(FILE *out, const struct trace_row *entry, double total_n
     double flops_per_s = entry->time_ns > 0 ? (double)entry->flops / (double)entry->time_ns * 1e9 : NAN;
     fprintf(out, "  %10s  %5.1f %%  %9sFLOP/s  %-18s %-22s %s\n",
             entry->time_ns >= 0 ? format_time((double)entry->time_ns).text : "-", share,
-            format_scaled(entry->flops >= 0 ? flops_per_s : NAN).text, entry->op, entry->kernel, entry->module);
+            format_scaled(entry->flops > 0 ? flops_per_s : NAN).text, entry->op, entry->kernel, entry->module);
 }
 
 static void print_trace(FILE *out, const struct record *record, const char *case_id) {

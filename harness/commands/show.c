@@ -1,5 +1,5 @@
 /* vaemark show: what a run recorded, for people and for programs. */
-#include <errno.h>
+#include <poll.h>
 #include <signal.h>
 #include <stdbool.h>
 #include <stdio.h>
@@ -155,21 +155,24 @@ static int show_record(const struct record *record, const struct show_options *o
     return EXIT_CODE_PASSED;
 }
 
+static bool reader_is_gone(void) {
+    struct pollfd standard_output = {.fd = STDOUT_FILENO, .events = POLLOUT};
+    return poll(&standard_output, 1, 0) == 1 && (standard_output.revents & (POLLERR | POLLHUP));
+}
+
 /* A reader that has seen enough ('| head') is no error; a full disk is. */
 static int finish_output(int code) {
-    errno = 0;
     bool failed = fflush(stdout) != 0 || ferror(stdout);
-    if (failed && errno == EPIPE) {
-        __fpurge(stdout); /* nobody will read the rest: main's last flush must not try again */
-        clearerr(stdout);
+    if (!failed) {
         return code;
     }
-    if (failed) {
-        fprintf(stderr, "vaemark: standard output: writing failed: %s\n", errno ? strerror(errno) : "an earlier error");
-        __fpurge(stdout);
-        return EXIT_CODE_HARNESS;
+    __fpurge(stdout); /* what is lost is told here: main's last flush must not try again */
+    clearerr(stdout);
+    if (reader_is_gone()) {
+        return code;
     }
-    return code;
+    fprintf(stderr, "vaemark: writing to standard output failed: is its disk full?\n");
+    return EXIT_CODE_HARNESS;
 }
 
 int command_show(int argc, char **argv) {
