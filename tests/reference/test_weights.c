@@ -141,7 +141,7 @@ Test(weights, missing_and_misshapen_tensors_are_named) {
     struct vaemark_tensor items[4];
     small_tensors(items);
     expect_bind_refused(items + 1, 3, "'fc.weight'", "missing (wanted: shape 2x2)");
-    expect_bind_refused(NULL, 0, "'norm.weight'", "holds no tensor");
+    expect_bind_refused(items, 0, "'norm.weight'", "holds no tensor");
     items[1] = make("fc.bias", VAEMARK_F32, shape_of(1, 3, 0), NUMBERS);
     expect_bind_refused(items, 4, "'fc.bias'", "has shape 3, wanted 2");
     small_tensors(items);
