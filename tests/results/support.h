@@ -1,0 +1,18 @@
+/* What the tests of results/ share: records to write and files to read. */
+#ifndef TESTS_RESULTS_SUPPORT_H
+#define TESTS_RESULTS_SUPPORT_H
+
+#include "results/record.h"
+
+/* A record with rows in every table: known and unknown values, texts with accents, quotes, line ends. */
+struct record *support_make_record(void);
+struct case_row *support_add_case(struct record *record, const char *model, const char *vae_type, const char *backend,
+                                  const char *options, const char *outcome);
+void support_add_check(struct record *record, const char *case_id, const char *name, const char *outcome,
+                       const char *message);
+/* A name in a fresh folder of this test, allocated (never freed). */
+char *support_path(const char *name);
+char *support_read_file(const char *path, size_t *size_bytes); /* allocated; NULL if it cannot be read */
+void support_write_file(const char *path, const void *bytes, size_t size_bytes);
+
+#endif
