@@ -36,6 +36,7 @@ static const struct vaemark_host HOST = {
 struct golden {
     const char *name; /* "sd15-mini/square" */
     struct model *model;
+    struct vaemark_model abi; /* the decoder may look at it until close */
     struct weights *file;
     struct vaemark_decoder *decoder;
     void *image; /* of the decoder */
@@ -61,11 +62,11 @@ static struct model *open_checkpoint(const char *folder) {
 }
 
 static enum vaemark_status open_decoder(struct golden *golden, const struct goldens_trial *trial) {
-    struct vaemark_model abi = model_abi(golden->model);
+    golden->abi = model_abi(golden->model);
     struct vaemark_option items[] = {{.key = "precision", .type = VAEMARK_TEXT, .value.text = trial->precision},
                                      {.key = "fuse_qkv", .type = VAEMARK_BOOLEAN, .value.boolean = 1}};
     struct vaemark_options options = {.items = items, .count = trial->fuse_qkv ? 2 : 1};
-    return trial->backend->open(&HOST, &abi, &options, &golden->decoder, &golden->message);
+    return trial->backend->open(&HOST, &golden->abi, &options, &golden->decoder, &golden->message);
 }
 
 /* Decodes every tensor of the file but the expected image; the result is in *image. */
