@@ -175,12 +175,14 @@ static enum vaemark_status expand_choices(struct choice choice, const struct cas
     char *const *precisions = block->precisions_count ? block->precisions : fp32;
     char *const *options = block->options_count ? block->options : plain;
     const unsigned *batches = block->batches_count ? block->batches : one;
+    const unsigned precision_count = block->precisions_count ? block->precisions_count : 1;
+    const unsigned option_count = block->options_count ? block->options_count : 1;
+    const unsigned batch_count = block->batches_count ? block->batches_count : 1;
     enum vaemark_status status = VAEMARK_OK;
     for (unsigned l = 0; l < block->latents_count; l++) {
-        for (unsigned b = 0; b < (block->batches_count ? block->batches_count : 1); b++) {
-            for (unsigned p = 0; p < (block->precisions_count ? block->precisions_count : 1); p++) {
-                for (unsigned o = 0; status == VAEMARK_OK && o < (block->options_count ? block->options_count : 1);
-                     o++) {
+        for (unsigned b = 0; b < batch_count; b++) {
+            for (unsigned p = 0; p < precision_count; p++) {
+                for (unsigned o = 0; status == VAEMARK_OK && o < option_count; o++) {
                     choice.latents = block->latents[l];
                     choice.batch = batches[b];
                     choice.precision = precisions[p];

@@ -19,12 +19,12 @@ static double sample_time(const struct measurement *m, size_t i) {
 /* Decodes that nobody counts; tells how many decodes make a sample long enough. */
 static enum vaemark_status warm_up(struct judgement *j, int64_t *decodes_per_sample, struct error *error) {
     enum { MAX_DECODES_PER_SAMPLE = 10000 };
-    struct worker_sample samples[2];
+    struct worker_sample sample = {.wall_ns = 0};
     enum vaemark_status status = VAEMARK_OK;
     for (unsigned done = 0; status == VAEMARK_OK && done < j->suite->measure.warmups; done++) {
-        status = session_decode(&j->session, 0, j->ring, 1, 1, samples, NULL, error);
+        status = session_decode(&j->session, 0, j->ring, 1, 1, &sample, NULL, error);
     }
-    double decode_ns = status == VAEMARK_OK && samples[0].wall_ns > 0 ? (double)samples[0].wall_ns : 1;
+    double decode_ns = sample.wall_ns > 0 ? (double)sample.wall_ns : 1;
     double wanted = ceil(j->suite->measure.min_sample_ms * 1e6 / decode_ns);
     *decodes_per_sample = (int64_t)fmin(fmax(wanted, 1), MAX_DECODES_PER_SAMPLE);
     return status;

@@ -164,8 +164,8 @@ static enum vaemark_status make_pair(const struct vaemark_tensor *image, const s
     pair->height = shape.dims[shape.rank - 2];
     pair->width = shape.dims[shape.rank - 1];
     pair->planes = count / (pair->height * pair->width);
-    pair->image = malloc((size_t)count * sizeof(double));
-    pair->oracle = malloc((size_t)count * sizeof(double));
+    pair->image = calloc((size_t)count, sizeof(double));
+    pair->oracle = calloc((size_t)count, sizeof(double));
     if (!pair->image || !pair->oracle) {
         return error_set(error, VAEMARK_OUT_OF_MEMORY, "not enough memory to compare two images");
     }

@@ -23,7 +23,7 @@ struct oracles {
 
 /* The oracle of a case's ring member `ring`. On failure `error` says so as a fault of the harness. */
 enum vaemark_status oracles_get(struct oracles *oracles, const struct run_case *item, int64_t ring,
-                                const struct oracle **oracle, struct error *error);
+                                const struct oracle **found, struct error *error);
 void oracles_free(struct oracles *oracles);
 
 /* Makes the inputs of a case's ring member, synthetic or from its file. */

@@ -54,7 +54,7 @@ static bool fusion_finds(const struct fusion *fusion, const struct graph_node *a
 
 static bool fusion_prepare(struct fusion *fusion) {
     const size_t values = (size_t)fusion->graph->value_count;
-    const struct graph_node *projections[3];
+    const struct graph_node *projections[3] = {NULL, NULL, NULL};
 
     fusion->producer = malloc((values + 1) * sizeof *fusion->producer);
     fusion->readers = calloc(values + 1, sizeof *fusion->readers);
@@ -128,7 +128,7 @@ static bool fusion_replace(struct fusion *fusion, const struct graph_node *const
         made = linear.module != NULL;
     }
     linear.inputs[0] = fusion->renamed[projections[0]->inputs[0]];
-    for (int i = 0; made && i < linear.parameter_count; i++) {
+    for (int i = 0; made && i < linear.parameter_count && i < GRAPH_MAX_NODE_PARAMETERS; i++) {
         linear.parameters[i] = fusion_join(fusion->fused, module, leaves[i], projections, i);
         made = linear.parameters[i] >= 0;
     }
@@ -140,7 +140,7 @@ static bool fusion_replace(struct fusion *fusion, const struct graph_node *const
 
 /* Appends a node of the old list with its inputs under their new numbers, its joined projection before it. */
 static bool fusion_append(struct fusion *fusion, size_t index, const struct graph_node *old, int64_t *modules) {
-    const struct graph_node *projections[3];
+    const struct graph_node *projections[3] = {NULL, NULL, NULL};
     struct graph_node node = *old;
     int32_t output;
 

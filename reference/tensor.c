@@ -78,7 +78,8 @@ struct vaemark_tensor tensor_make(const char *name, enum vaemark_dtype dtype, co
     struct vaemark_tensor tensor = {.name = name, .dtype = dtype, .rank = shape->rank, .data = data};
     int64_t stride = 1;
 
-    for (int32_t i = shape->rank - 1; i >= 0; i--) {
+    /* Only ranks that fit are laid out; whoever takes a rank from outside refuses the others. */
+    for (int32_t i = shape->rank <= VAEMARK_MAX_RANK ? shape->rank - 1 : -1; i >= 0; i--) {
         tensor.shape[i] = shape->dims[i];
         tensor.strides[i] = stride;
         /* Shapes from outside may be absurd; whoever uses the tensor asks shape_element_count() first. */

@@ -12,8 +12,6 @@
 
 #include "results/beside.h"
 
-extern char **environ;
-
 enum { SAID_BYTES = 512 };
 
 /* Starts gnuplot with its standard error on `said`; returns an errno value. */

@@ -178,7 +178,8 @@ static bool check_picture(struct reader *reader, hid_t dataset, const struct ima
     return fits;
 }
 
-static bool add_picture(struct record *record, const struct image_row *row, uint8_t *pixels) {
+/* The record owns the pixels from now on. */
+static bool add_picture(struct record *record, struct record_image image) {
     if (record->image_count == record->image_capacity) {
         size_t wanted = record->image_capacity * 2 + 16;
         struct record_image *images = realloc(record->images, wanted * sizeof *images);
@@ -188,8 +189,7 @@ static bool add_picture(struct record *record, const struct image_row *row, uint
         record->images = images;
         record->image_capacity = wanted;
     }
-    record->images[record->image_count++] =
-        (struct record_image){.height = row->height, .width = row->width, .pixels = pixels};
+    record->images[record->image_count++] = image;
     return true;
 }
 
@@ -212,7 +212,8 @@ static bool read_picture(struct reader *reader, hid_t pixels_group, struct recor
         pixels = malloc((size_t)row->height * (size_t)row->width * 3);
         done = pixels && H5Dread(dataset, H5T_NATIVE_UINT8, H5S_ALL, H5S_ALL, H5P_DEFAULT, pixels) >= 0;
         done = done || refuse_unreadable(reader, pixels ? "cannot be read: the file is damaged" : "out of memory");
-        done = done && (add_picture(record, row, pixels) || refuse(reader, "out of memory"));
+        struct record_image image = {.height = row->height, .width = row->width, .pixels = pixels};
+        done = done && (add_picture(record, image) || refuse(reader, "out of memory"));
     }
     if (!done) {
         free(pixels);

@@ -210,7 +210,7 @@ static enum vaemark_status judge_fuse_again(struct judgement *j, const struct sn
 
 enum vaemark_status check_fuse_qkv_works(struct judgement *j, struct error *error) {
     struct snapshot plain, fused;
-    struct projections plain_projections, fused_projections;
+    struct projections plain_projections = {0}, fused_projections = {0};
     enum vaemark_status status = take_snapshot(j, &plain, error);
     struct vaemark_tensor plain_image = {0};
     if (status == VAEMARK_OK) {

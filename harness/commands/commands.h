@@ -1,4 +1,5 @@
-/* The subcommands. Each gets its own arguments, argv[0] being its name, and returns an exit code (harness/exit_code.h). */
+/* The subcommands. Each gets its own arguments, argv[0] being its name, and returns an exit code (harness/exit_code.h).
+ */
 #ifndef HARNESS_COMMANDS_COMMANDS_H
 #define HARNESS_COMMANDS_COMMANDS_H
 

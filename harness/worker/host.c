@@ -115,8 +115,11 @@ struct host *host_create(void) {
 void host_free(struct host *host) {
     if (!host)
         return;
-    while (host->newest)
-        drop(host, host->newest);
+    for (struct allocation *allocation = host->newest, *older; allocation; allocation = older) {
+        older = allocation->older;
+        free(allocation->block);
+        free(allocation);
+    }
     free(host);
 }
 

@@ -18,7 +18,7 @@ json_t *wire_text_write(const char *text) {
         return value;
     char copy[2048];
     size_t length = 0;
-    for (; text[length] && length < sizeof copy - 1; length++)
+    for (; length < sizeof copy - 1 && text[length]; length++)
         copy[length] = (unsigned char)text[length] < 0x80 ? text[length] : '?';
     copy[length] = '\0';
     return json_string(copy);
@@ -111,7 +111,7 @@ enum vaemark_status wire_array(const json_t *object, const char *key, size_t lea
 }
 
 static enum vaemark_status shape_read(const json_t *object, struct segment_tensor *tensor, struct error *error) {
-    const json_t *array;
+    const json_t *array = NULL;
     enum vaemark_status status = wire_array(object, "shape", 1, VAEMARK_MAX_RANK, &array, error);
     struct shape shape = {.rank = status == VAEMARK_OK ? (int32_t)json_array_size(array) : 0};
     for (int32_t i = 0; status == VAEMARK_OK && i < shape.rank; i++)

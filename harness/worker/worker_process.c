@@ -21,8 +21,6 @@
 #include "harness/worker/wire.h"
 #include "harness/worker/worker_internal.h"
 
-extern char **environ;
-
 /* The one mutable global: a signal handler has nothing else to go by. Keepers that live, 0 where a slot is free. */
 enum { KEEPER_SLOTS = 64 };
 static atomic_int keeper_pids[KEEPER_SLOTS];

@@ -11,11 +11,7 @@ static void set_up(void) {
     worker_setup_process();
 }
 
-static void tear_down(void) {
-    cr_expect_eq(support_count_marked(), 0, "processes are left behind");
-}
-
-TestSuite(protocol, .init = set_up, .fini = tear_down, .timeout = 300);
+TestSuite(protocol, .init = set_up, .timeout = 300);
 
 struct answer_case {
     const char *mode; /* of faults/hostile_worker.py */
@@ -79,6 +75,7 @@ Test(protocol, hostile_answers) {
         cr_expect_eq(value, c->status == VAEMARK_OK ? 1 : -1, "%s", c->mode);
         worker_stop(worker);
     }
+    cr_expect_eq(support_count_marked(), 0, "processes are left behind");
 }
 
 /* What an external worker says of its memory is its word, however it calls it. */
@@ -95,4 +92,5 @@ Test(protocol, external_figures_are_not_the_hosts) {
     cr_expect(memory.host_allocator);
     worker_stop(outside);
     worker_stop(inside);
+    cr_expect_eq(support_count_marked(), 0, "processes are left behind");
 }

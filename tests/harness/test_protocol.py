@@ -141,6 +141,25 @@ class Protocol(unittest.TestCase):
             self.assertEqual(hashes[2], hashes[1])
             self.assertEqual(hashes[4], hashes[1])
 
+    def test_ring_turns_within_a_sample(self):
+        """Seen with a decoder whose image depends on the one before: the set before a sample's own is decoded first."""
+        os.environ["VAEMARK_FAULT"] = "state_leaks"
+        self.addCleanup(os.environ.pop, "VAEMARK_FAULT")
+        sets = [[{**LATENTS, "offset": 4096}], [{**LATENTS, "offset": 8192}]]
+
+        def hashes(*messages):
+            worker = self.start(SERVE[:-1] + ["plugin:" + os.environ["VAEMARK_FAULTY"]])
+            worker.hello()
+            worker.open()
+            for number in (1, 2):
+                values = array.array("f", [number / 3] * (CHANNELS * 4))
+                worker.memory[4096 * number:4096 * number + 4 * len(values)] = values.tobytes()
+            return [worker.decode(**message)["samples"][-1]["output_hash"] for message in messages][-1]
+
+        within = hashes({"sets": sets, "decodes_per_sample": 2})
+        self.assertEqual(within, hashes({"sets": sets[1:]}, {"sets": sets[:1]}))
+        self.assertNotEqual(within, hashes({"sets": sets[:1]}, {"sets": sets[:1]}))
+
     def test_unknown_messages_are_answered(self):
         for worker in self.both():
             worker.hello()

@@ -21,15 +21,15 @@ static void set_up(void) {
     descriptors_before = support_count_descriptors();
 }
 
-/* No process, no zombie, no descriptor. */
-static void tear_down(void) {
-    support_model_remove();
+/* No process, no zombie, no descriptor. Every test ends with this, in its body: Criterion prints what fails after a
+ * test has ended, but does not count it. */
+static void expect_nothing_left(void) {
     cr_expect_eq(support_count_marked(), 0, "processes are left behind");
     cr_expect(waitpid(-1, NULL, WNOHANG) < 0 && errno == ECHILD, "a child or a zombie is left behind");
     cr_expect_eq(support_count_descriptors(), descriptors_before, "descriptors are left open");
 }
 
-TestSuite(worker, .init = set_up, .fini = tear_down, .timeout = 300);
+TestSuite(worker, .init = set_up, .fini = support_model_remove, .timeout = 300);
 
 /* Everything a run does with one decoder, once. */
 Test(worker, round_trip) {
@@ -75,6 +75,7 @@ Test(worker, round_trip) {
         cr_expect_eq(memory.current_bytes[i], 0, "class %d is not returned", i);
     cr_expect_gt(worker_rss_peak_bytes(worker), 1 << 20);
     worker_stop(worker);
+    expect_nothing_left();
 }
 
 /* A refusal in a typed answer is no accident: the worker lives and goes on. */
@@ -102,6 +103,7 @@ Test(worker, typed_errors_leave_it_alive) {
     cr_expect_eq(support_decode_once(worker, &places, &sample, &error), VAEMARK_OK, "%s", error.message);
     cr_expect_eq(worker_fate(worker)->kind, WORKER_ALIVE);
     worker_stop(worker);
+    expect_nothing_left();
 }
 
 /* A tensor that leaves the shared memory must be refused by the worker, not written. */
@@ -120,6 +122,7 @@ Test(worker, offsets_outside_are_refused) {
     cr_expect_eq(support_decode_once(worker, &onto, &sample, &error), VAEMARK_INVALID_ARGUMENT);
     cr_expect_eq(support_decode_once(worker, &places, &sample, &error), VAEMARK_OK, "%s", error.message);
     worker_stop(worker);
+    expect_nothing_left();
 }
 
 struct fate_case {
@@ -160,6 +163,7 @@ Test(worker, fates) {
         cr_expect_str_eq(later.message, error.message);
         worker_stop(worker);
     }
+    expect_nothing_left();
 }
 
 Test(worker, crash_at_open) {
@@ -170,6 +174,7 @@ Test(worker, crash_at_open) {
     cr_expect_eq(worker_fate(worker)->kind, WORKER_CRASHED);
     cr_expect_eq(worker_fate(worker)->signal, SIGSEGV);
     worker_stop(worker);
+    expect_nothing_left();
 }
 
 /* What the guards are for. */
@@ -194,6 +199,7 @@ Test(worker, stray_writes_are_seen) {
             cr_expect_str_eq(where, "before the start of tensor 'image'");
         worker_stop(worker);
     }
+    expect_nothing_left();
 }
 
 Test(worker, written_weights_change_their_hash) {
@@ -210,6 +216,7 @@ Test(worker, written_weights_change_their_hash) {
     cr_assert_eq(worker_memory(worker, false, &after, &error), VAEMARK_OK);
     cr_expect_str_neq(before.weights_hash, after.weights_hash);
     worker_stop(worker);
+    expect_nothing_left();
 }
 
 /* Poison is set before every decode, not only before the first. */
@@ -224,6 +231,7 @@ Test(worker, skipped_decodes_show_poison) {
     cr_assert_eq(support_decode_once(worker, &places, &sample, &error), VAEMARK_OK);
     cr_expect_eq((size_t)segment_count_poison(worker_segment(worker), &places.image) * 4, places.image.size_bytes);
     worker_stop(worker);
+    expect_nothing_left();
 }
 
 /* A child in a session of its own that ignores every signal: ended by worker_stop(), see tear_down(). */
@@ -231,6 +239,7 @@ Test(worker, forked_children_are_ended) {
     struct worker *worker = support_start_open(support_faulty("fork_child"), "taesd-mini", 120.0);
     cr_expect_eq(support_count_marked(), 3, "keeper, worker and its child");
     worker_stop(worker);
+    expect_nothing_left();
 }
 
 static int keeper_of(const struct worker *worker) {
@@ -252,6 +261,7 @@ Test(worker, killed_keeper) {
     cr_expect_neq(worker_close(worker, NULL, &error), VAEMARK_OK);
     cr_expect_eq(worker_fate(worker)->kind, WORKER_CRASHED);
     worker_stop(worker);
+    expect_nothing_left();
 }
 
 /* Stopped processes neither answer nor go away by themselves. */
@@ -264,6 +274,7 @@ Test(worker, stopped_processes) {
     cr_expect_eq(worker_fate(worker)->kind, WORKER_TIMED_OUT);
     cr_expect_eq(support_count_marked(), 0);
     worker_stop(worker);
+    expect_nothing_left();
 }
 
 /* A harness of its own, hanging in a decode of a worker that has a stray child, ended by `signal_number`. Returns how
@@ -307,6 +318,7 @@ Test(worker, killed_harness_leaves_nothing) {
     while (waitpid(-1, NULL, 0) > 0) {
         /* The keepers came to us, a child subreaper. */
     }
+    expect_nothing_left();
 }
 
 Test(worker, interrupted_harness_leaves_nothing) {
@@ -315,6 +327,7 @@ Test(worker, interrupted_harness_leaves_nothing) {
     cr_expect(support_wait_marked(0, 0), "%d processes outlive the harness", support_count_marked());
     while (waitpid(-1, NULL, 0) > 0) {
     }
+    expect_nothing_left();
 }
 
 /* What cannot start says why, and with the status that fits. */
@@ -347,6 +360,7 @@ Test(worker, failing_starts) {
         cr_expect_eq(fate.kind, cases[i].kind, "%s: %s", cases[i].backend, fate.reason);
         cr_expect(strstr(error.message, cases[i].message), "%s: %s", cases[i].backend, error.message);
     }
+    expect_nothing_left();
 }
 
 /* stderr is kept for the reason and, if asked for, in a file. */
@@ -364,4 +378,5 @@ Test(worker, stderr_goes_to_a_file) {
     cr_expect_str_eq(text, "one\ntwo\n", "stdout of a worker goes the same way");
     close(fd);
     unlink(path);
+    expect_nothing_left();
 }

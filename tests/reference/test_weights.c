@@ -126,7 +126,9 @@ static void expect_bind_refused(const struct vaemark_tensor *items, size_t count
     struct vaemark_graph *graph = small_graph();
     struct vaemark_tensor copy[5];
     struct error error = {.status = VAEMARK_OK};
-    memcpy(copy, items, count * sizeof *items);
+    for (size_t i = 0; i < count; i++) {
+        copy[i] = items[i];
+    }
     write_good(path, copy, count);
     struct weights *weights = open_good(path);
     cr_expect_eq(graph_bind_weights(graph, weights, NULL, &error), VAEMARK_BAD_INPUT);
