@@ -21,6 +21,7 @@ pkgconf|pkg-config            tells CMake where the libraries are
 libhdf5-dev                   result files
 libjansson-dev                JSON: safetensors headers, model configurations, worker messages
 libcyaml-dev                  suites in YAML
+libyaml-dev                   what libcyaml links with, which its package does not bring
 libpng-dev                    decoded pictures
 libssl-dev                    SHA-256 of weights and files
 libcriterion-dev              unit tests
