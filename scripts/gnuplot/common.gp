@@ -57,5 +57,4 @@ if (lines == 0) {
     unset ytics
     set xtics ('' 0)
     plot NaN notitle
-    exit
 }
