@@ -134,6 +134,21 @@ Test(files, keeps_the_old_file_when_the_disk_is_full) {
     cr_expect_eq(entries(), 1);
 }
 
+/* A write that failed long before the commit, when the disk had room again. */
+Test(files, remembers_an_earlier_write_error) {
+    struct atomic_file file;
+    struct error error;
+
+    write_whole("a.txt", "old");
+    cr_assert_eq(atomic_file_open(&file, "a.txt", &error), VAEMARK_OK);
+    fclose(file.stream);
+    file.stream = fopen("a.txt", "r"); /* takes no writes, flushes and syncs well */
+    cr_assert_not_null(file.stream);
+    cr_assert(fputs("new", file.stream) == EOF);
+    cr_expect_eq(atomic_file_commit(&file, &error), VAEMARK_IO_ERROR);
+    cr_expect_eq(entries(), 1);
+}
+
 Test(files, says_where_it_cannot_write) {
     struct atomic_file file;
     struct error error;

@@ -51,6 +51,9 @@ static value negative_channels(struct builder *b, value x) {
 static value absurd_channels(struct builder *b, value x) {
     return builder_linear(b, x, INT64_MAX / 2, 4, "decoder.norm");
 }
+static value unaddressable_channels(struct builder *b, value x) {
+    return builder_linear(b, x, INT64_C(1) << 57, 4, "decoder.norm"); /* counts, but not in bytes of a workspace */
+}
 static value row_outside(struct builder *b, value x) {
     (void)x;
     return builder_embedding(b, 4, 2, 4, "decoder.norm");
@@ -60,8 +63,9 @@ static value two_shapes(struct builder *b, value x) {
 }
 
 Test(builder, keeps_its_first_error) {
-    static value (*const makes[])(struct builder *, value) = {impossible_groups, no_channels, negative_channels,
-                                                              absurd_channels,   row_outside, two_shapes};
+    static value (*const makes[])(struct builder *,
+                                  value) = {impossible_groups,      no_channels, negative_channels, absurd_channels,
+                                            unaddressable_channels, row_outside, two_shapes};
 
     for (size_t i = 0; i < sizeof makes / sizeof makes[0]; i++) {
         struct builder b;

@@ -150,6 +150,7 @@ Test(graph, checks_inputs) {
         {tensor_of("latents", VAEMARK_F32, (struct shape){4, {2, 4, 0, 5}}), noise, "at least 1, found 2x4x0x5"},
         {tensor_of("latents", VAEMARK_F32, (struct shape){4, {2, 4, -3, 5}}), noise, "at least 1"},
         {tensor_of("latents", VAEMARK_F32, (struct shape){4, {INT64_MAX, 4, INT64_MAX, 5}}), noise, "too large"},
+        {tensor_of("latents", VAEMARK_F32, (struct shape){4, {1, 4, 1 << 30, 1 << 29}}), noise, "too large"},
         {tensor_of("latents", VAEMARK_I64, (struct shape){4, {2, 4, 3, 5}}), noise, "found I64"},
         {tensor_of("latent", VAEMARK_F32, (struct shape){4, {2, 4, 3, 5}}), noise, "did you mean 'latents'?"},
         {good, tensor_of("noise.0", VAEMARK_F32, (struct shape){4, {2, 3, 24, 24}}),
