@@ -107,7 +107,10 @@ static bool already_there(const struct vaemark_graph *graph, const char *path) {
         const struct graph_parameter *parameter = &graph->parameters[i];
         if (parameter->origin == PARAMETER_STORED) {
             const struct vaemark_tensor *tensor = weights_find(weights, parameter->name);
-            struct shape shape = tensor == NULL ? (struct shape){0} : tensor_shape(tensor);
+            struct shape shape = {.rank = 0};
+            if (tensor != NULL) {
+                shape = tensor_shape(tensor);
+            }
             whole = tensor != NULL && tensor->dtype == VAEMARK_F32 && shape_equal(&shape, &parameter->shape);
         }
     }
