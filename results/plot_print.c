@@ -134,13 +134,18 @@ static void print_byte_ticks(FILE *out, double low, double high) {
 static void print_axis(FILE *out, const struct plot *plot) {
     double low = isnan(plot->low) ? 1 : plot->low;
     double high = isnan(plot->high) ? 10 : plot->high;
-    double decades = fmax(log10(high / low), 1.0);
     if (plot->id == PLOT_PSNR) {
         double span = fmax(high - low, 20);
         fprintf(out, "; x_low=%.9g; x_high=%.9g; ticks=''", floor((low - 0.08 * span) / 5) * 5,
                 ceil((high + 5 + 0.1 * span) / 5) * 5);
         return;
     }
+    if (high / low < 10) { /* a decade always has ticks, and does not blow up noise */
+        double middle = sqrt(low * high);
+        low = middle / sqrt(10);
+        high = middle * sqrt(10);
+    }
+    double decades = log10(high / low);
     low /= pow(10, decades * (plot->id == PLOT_MEMORY ? 0.14 : 0.05));
     high *= pow(10, decades * 0.14);
     fprintf(out, "; x_low=%.9g; x_high=%.9g; ticks='", low, high);

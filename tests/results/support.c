@@ -1,6 +1,7 @@
 #include "support.h"
 
 #include <criterion/criterion.h>
+#include <ftw.h>
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -82,12 +83,36 @@ struct record *support_make_record(void) {
     return record;
 }
 
+enum { MOST_KEPT = 4096, MOST_FOLDERS = 16 };
+static void *kept[MOST_KEPT];
+static size_t kept_count;
+static char folders[MOST_FOLDERS][32];
+static size_t folder_count;
+
+void *support_keep(void *memory) {
+    cr_assert(kept_count < MOST_KEPT);
+    kept[kept_count++] = memory;
+    return memory;
+}
+
+static int remove_entry(const char *path, const struct stat *status, int kind, struct FTW *place) {
+    (void)status, (void)kind, (void)place;
+    return remove(path);
+}
+
+__attribute__((destructor)) static void remove_folders(void) {
+    for (size_t i = 0; i < folder_count; i++) {
+        nftw(folders[i], remove_entry, 8, FTW_DEPTH | FTW_PHYS);
+    }
+}
+
 char *support_path(const char *name) {
-    char folder[] = "/tmp/vaemark-results-XXXXXX";
     char *path = NULL;
-    cr_assert_not_null(mkdtemp(folder));
-    cr_assert(asprintf(&path, "%s/%s", folder, name) > 0);
-    return path;
+    cr_assert(folder_count < MOST_FOLDERS);
+    snprintf(folders[folder_count], sizeof folders[0], "/tmp/vaemark-results-XXXXXX");
+    cr_assert_not_null(mkdtemp(folders[folder_count]));
+    cr_assert(asprintf(&path, "%s/%s", folders[folder_count++], name) > 0);
+    return support_keep(path);
 }
 
 char *support_read_file(const char *path, size_t *size_bytes) {

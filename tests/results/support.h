@@ -10,8 +10,10 @@ struct case_row *support_add_case(struct record *record, const char *model, cons
                                   const char *options, const char *outcome);
 void support_add_check(struct record *record, const char *case_id, const char *name, const char *outcome,
                        const char *message);
-/* A name in a fresh folder of this test, allocated (never freed). */
+/* A name in a fresh folder of this test, which is removed at its end. */
 char *support_path(const char *name);
+/* Memory that lives until the test's process ends, without being a leak. Returns it. */
+void *support_keep(void *memory);
 char *support_read_file(const char *path, size_t *size_bytes); /* allocated; NULL if it cannot be read */
 void support_write_file(const char *path, const void *bytes, size_t size_bytes);
 

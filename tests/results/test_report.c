@@ -14,14 +14,13 @@
 static char *join(const char *folder, const char *name) {
     char *path = NULL;
     cr_assert(asprintf(&path, "%s/%s", folder, name) > 0);
-    return path;
+    return support_keep(path);
 }
 
 static bool exists(const char *folder, const char *name) {
     char *path = join(folder, name);
     struct stat status;
     bool there = stat(path, &status) == 0 && status.st_size > 0;
-    free(path);
     return there;
 }
 

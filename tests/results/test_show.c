@@ -10,13 +10,13 @@
 #include "support.h"
 
 /* What a printing function prints, as a text (never freed). */
-#define PRINTED(out, call)                                                \
-    ({                                                                    \
-        struct printed *printed = calloc(1, sizeof *printed);             \
-        FILE *out = open_memstream(&printed->text, &printed->size_bytes); \
-        call;                                                             \
-        fclose(out);                                                      \
-        printed->text;                                                    \
+#define PRINTED(out, call)                                                  \
+    ({                                                                      \
+        struct printed *printed = support_keep(calloc(1, sizeof *printed)); \
+        FILE *out = open_memstream(&printed->text, &printed->size_bytes);   \
+        call;                                                               \
+        fclose(out);                                                        \
+        printed->text;                                                      \
     })
 
 struct printed {
@@ -94,7 +94,7 @@ Test(show, summary_has_a_line_a_case_and_what_failed_below) {
 
 static size_t widest_line(const char *text) {
     size_t widest = 0;
-    for (char *line = strtok(strdup(text), "\n"); line; line = strtok(NULL, "\n")) {
+    for (char *line = strtok(support_keep(strdup(text)), "\n"); line; line = strtok(NULL, "\n")) {
         size_t width = text_width(line);
         widest = width > widest ? width : widest;
     }
