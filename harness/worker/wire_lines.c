@@ -35,7 +35,8 @@ char *line_buffer_take(struct line_buffer *buffer, size_t *length) {
     if (buffer->used == buffer->scanned)
         return NULL;
     char *end = memchr(buffer->bytes + buffer->scanned, '\n', buffer->used - buffer->scanned);
-    if (!end) {
+    /* A line that is too long stays so, also when its end arrives with the bytes that made it too long. */
+    if (!end || (size_t)(end - buffer->bytes) > WIRE_LINE_LIMIT_BYTES) {
         buffer->scanned = buffer->used;
         return NULL;
     }

@@ -139,3 +139,23 @@ Test(serve, lines_arrive_in_pieces) {
         line_buffer_free(&buffer);
     }
 }
+
+/* The limit holds to the byte, whether the end of the line is there or not. */
+Test(serve, lines_have_a_limit) {
+    for (int excess = 0; excess < 2; excess++) {
+        struct line_buffer buffer = {.used = 0};
+        size_t room_bytes, length, left = WIRE_LINE_LIMIT_BYTES + (size_t)excess + 1;
+        for (char *room; left > 0; left -= room_bytes) {
+            room = line_buffer_room(&buffer, &room_bytes);
+            cr_assert(room);
+            room_bytes = room_bytes < left ? room_bytes : left;
+            memset(room, 'x', room_bytes);
+            if (room_bytes == left)
+                room[left - 1] = '\n';
+            line_buffer_added(&buffer, room_bytes);
+        }
+        cr_expect_eq(line_buffer_take(&buffer, &length) != NULL, excess == 0);
+        cr_expect_eq(line_buffer_overlong(&buffer), excess == 1);
+        line_buffer_free(&buffer);
+    }
+}
