@@ -88,6 +88,9 @@ static void end_by_signal(int signal_number) {
 void worker_setup_process(void) {
     static const int ending[] = {SIGINT, SIGTERM, SIGHUP, SIGQUIT};
     prctl(PR_SET_CHILD_SUBREAPER, 1);
+    /* Workers inherit it. A thread that spins at a barrier keeps the CPU from the one it waits for: on a machine that
+     * is shared, decodes then take five to ten times as long (docs/performance.md). Who sets it otherwise is obeyed. */
+    setenv("OMP_WAIT_POLICY", "passive", 0);
     signal(SIGPIPE, SIG_IGN);
     struct sigaction action = {.sa_handler = end_by_signal};
     sigfillset(&action.sa_mask);
