@@ -80,6 +80,7 @@ static bool write_column(hid_t group, const struct table *table, const struct co
                                                        : text_type;
     hid_t space = H5Screate_simple(1, &rows, NULL);
     hid_t plan = H5Pcreate(H5P_DATASET_CREATE);
+    H5Pset_obj_track_times(plan, false);           /* the same record makes the same bytes */
     if (rows > 0 && column->type != COLUMN_TEXT) { /* HDF5 has no chunks of no rows, no checksums of references */
         H5Pset_chunk(plan, 1, &chunk);
         H5Pset_fletcher32(plan);
@@ -121,6 +122,7 @@ static bool write_image(hid_t group, const char *name, const struct record_image
     hsize_t chunk[3] = {rows < shape[0] ? rows : shape[0], shape[1], 3};
     hid_t space = H5Screate_simple(3, shape, NULL);
     hid_t plan = H5Pcreate(H5P_DATASET_CREATE);
+    H5Pset_obj_track_times(plan, false); /* the same record makes the same bytes */
     H5Pset_chunk(plan, 3, chunk);
     H5Pset_deflate(plan, DEFLATE_LEVEL);
     H5Pset_fletcher32(plan);
@@ -135,7 +137,10 @@ static bool write_image(hid_t group, const char *name, const struct record_image
 }
 
 static bool write_images(hid_t images_group, const struct record *record) {
-    hid_t group = H5Gcreate2(images_group, HDF5_PIXELS_GROUP, H5P_DEFAULT, H5P_DEFAULT, H5P_DEFAULT);
+    hid_t plan = H5Pcreate(H5P_GROUP_CREATE);
+    H5Pset_obj_track_times(plan, false);
+    hid_t group = H5Gcreate2(images_group, HDF5_PIXELS_GROUP, H5P_DEFAULT, plan, H5P_DEFAULT);
+    H5Pclose(plan);
     bool done = group >= 0;
     for (size_t i = 0; done && i < record->image_count; i++) {
         char name[32];
@@ -150,6 +155,7 @@ static bool write_table(hid_t file, const struct record *record, enum table_id i
                         const char *path) {
     const struct table *table = &record->tables[id];
     hid_t plan = H5Pcreate(H5P_GROUP_CREATE);
+    H5Pset_obj_track_times(plan, false);
     H5Pset_link_creation_order(plan, H5P_CRT_ORDER_TRACKED | H5P_CRT_ORDER_INDEXED); /* columns in the schema's order */
     hid_t group = H5Gcreate2(file, table->schema->name, H5P_DEFAULT, plan, H5P_DEFAULT);
     const char *place = table->schema->name;
@@ -239,6 +245,7 @@ static hid_t create_in_memory(const char *path, struct file_image *image) {
                 H5Pset_libver_bounds(access, H5F_LIBVER_V110, H5F_LIBVER_V110) >= 0; /* checksums on all metadata */
     H5Pset_fclose_degree(access, H5F_CLOSE_STRONG);
     H5Pset_userblock(plan, SEAL_BYTES);
+    H5Pset_obj_track_times(plan, false);
     H5Pset_attr_creation_order(plan, H5P_CRT_ORDER_TRACKED | H5P_CRT_ORDER_INDEXED);
     H5Pset_link_creation_order(plan, H5P_CRT_ORDER_TRACKED | H5P_CRT_ORDER_INDEXED);
     hid_t file = done ? H5Fcreate(path, H5F_ACC_TRUNC, plan, access) : -1;

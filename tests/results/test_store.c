@@ -171,6 +171,24 @@ Test(store, places_that_cannot_be_written_are_named_with_a_remedy) {
     record_free(record);
 }
 
+/* Two runs that found the same can be compared by cmp; and the bytes of a test's file do not change from day to day. */
+Test(store, the_same_record_makes_the_same_bytes) {
+    size_t size_bytes[2] = {0, 0};
+    char *bytes[2];
+    for (int i = 0; i < 2; i++) {
+        char *path = support_path("run.h5");
+        struct record *record = support_make_record();
+        write_or_die(path, record);
+        bytes[i] = support_read_file(path, &size_bytes[i]);
+        record_free(record);
+        usleep(i == 0 ? 1100000 : 0); /* HDF5's times are in seconds */
+    }
+    cr_assert_eq(size_bytes[0], size_bytes[1]);
+    cr_expect_arr_eq(bytes[0], bytes[1], size_bytes[0]);
+    free(bytes[0]);
+    free(bytes[1]);
+}
+
 Test(store, a_new_file_has_the_usual_rights) {
     char *path = support_path("run.h5");
     struct record *record = record_create();
