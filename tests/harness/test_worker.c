@@ -311,13 +311,17 @@ static int end_hanging_harness(int signal_number) {
     return status;
 }
 
+/* They came to us, a child subreaper, and have nothing left to do. */
+static void reap_keepers(void) {
+    for (int i = 0; i < 3000 && waitpid(-1, NULL, WNOHANG) >= 0; i++)
+        poll(NULL, 0, 10);
+}
+
 Test(worker, killed_harness_leaves_nothing) {
     int status = end_hanging_harness(SIGKILL);
     cr_expect(WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL);
     cr_expect(support_wait_marked(0, 0), "%d processes outlive the harness", support_count_marked());
-    while (waitpid(-1, NULL, 0) > 0) {
-        /* The keepers came to us, a child subreaper. */
-    }
+    reap_keepers();
     expect_nothing_left();
 }
 
@@ -325,8 +329,21 @@ Test(worker, interrupted_harness_leaves_nothing) {
     int status = end_hanging_harness(SIGINT);
     cr_expect(WIFEXITED(status) && WEXITSTATUS(status) == 130, "status %x", status);
     cr_expect(support_wait_marked(0, 0), "%d processes outlive the harness", support_count_marked());
-    while (waitpid(-1, NULL, 0) > 0) {
-    }
+    reap_keepers();
+    expect_nothing_left();
+}
+
+/* Ctrl-C's way, without the end of the process that would drop every leash anyway. */
+Test(worker, kill_all_ends_the_living) {
+    struct error error;
+    struct worker *stray = support_start_open(support_faulty("fork_child"), "taesd-mini", 120.0);
+    struct worker *worker = support_start_open("cpu", "taesd-mini", 120.0);
+    worker_kill_all();
+    cr_expect_eq(support_count_marked(), 0, "worker_kill_all() returned too early");
+    cr_expect_neq(worker_close(worker, NULL, &error), VAEMARK_OK);
+    cr_expect_eq(worker_fate(worker)->kind, WORKER_CRASHED);
+    worker_stop(stray);
+    worker_stop(worker);
     expect_nothing_left();
 }
 
