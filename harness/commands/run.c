@@ -98,11 +98,12 @@ static void record_run_facts(struct record *record, const struct run_options *ru
 
 /* ---- The run ---- */
 
-static double case_cost(const struct run_case *item) {
-    bool reference = strcmp(item->decoder->backend, "reference") == 0;
-    double work = (double)item->batch * (double)item->height * (double)item->width *
-                  model_flops_at(item->model->model, 512) * 1e-9;
-    return 1 + (reference ? 4 : 2) * (work == work ? work : 0) * 1e-3; /* a NaN counts as no work */
+/* Roughly seconds: a worker's start and its budget of samples, and a dozen decodes for checks and oracles. */
+static double case_cost(const struct suite *suite, const struct run_case *item) {
+    enum { DECODES = 12, FLOPS_PER_SECOND_E9 = 20, LATENT_PIXELS = 64, PIXELS_AT_512 = 512 * 512 };
+    double pixels = (double)item->batch * (double)item->height * (double)item->width * LATENT_PIXELS;
+    double work = pixels / PIXELS_AT_512 * model_flops_at(item->model->model, 512) * 1e-9 * DECODES;
+    return 1 + suite->measure.budget_s + (work == work ? work / FLOPS_PER_SECOND_E9 : 0); /* a NaN counts as no work */
 }
 
 static void note(const char *text) {
@@ -136,7 +137,7 @@ static enum vaemark_status run_cases(struct run_options *run, struct record *rec
     struct progress progress;
     double cost_total = 0;
     for (size_t i = 0; i < selection->cases.count; i++) {
-        cost_total += case_cost(&selection->cases.items[i]);
+        cost_total += case_cost(selection->suite, &selection->cases.items[i]);
     }
     progress_begin(&progress, selection->cases.count, cost_total);
     enum vaemark_status status = VAEMARK_OK;
@@ -149,7 +150,7 @@ static enum vaemark_status run_cases(struct run_options *run, struct record *rec
         if (status == VAEMARK_OK) {
             const struct case_row *row =
                 RECORD_ROW(record, TABLE_CASES, record->tables[TABLE_CASES].count - 1, case_row);
-            progress_outcome(&progress, item->id, outcome, row->reason, case_cost(item));
+            progress_outcome(&progress, item->id, outcome, row->reason, case_cost(selection->suite, item));
         }
         free(repro);
     }
