@@ -14,6 +14,7 @@ usage() {
 needed() {
     cat <<'LIST'
 gcc                           compiles vaemark
+g++                           compiles the public header as C++, in a test
 libc6-dev                     the C library's headers
 cmake                         configures the build
 ninja-build|make              runs the build
@@ -34,7 +35,6 @@ git                           names the version in a result file
 LIST
     [ "$1" = yes ] || return 0
     cat <<'LIST'
-g++                           compiles the public headers as C++
 clang-format                  checks the layout of the sources
 clang-tidy                    checks the sources for mistakes
 cppcheck                      checks them for other mistakes
