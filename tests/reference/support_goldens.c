@@ -187,13 +187,22 @@ struct goldens_count support_goldens_run(const struct goldens_trial *trial, cons
     return count;
 }
 
+/* The shared goldens hold pictures of 512 x 512: minutes each for an instrumented FP64 decode, and sanitizers see
+ * nothing in them that they do not see in the committed ones. */
+#ifdef __SANITIZE_ADDRESS__
+enum { COMMITTED_ONLY = 1 };
+#else
+enum { COMMITTED_ONLY = 0 };
+#endif
+
 void support_goldens_expect(const struct goldens_trial *trial, const char *parent, const char *const *folders,
                             bool required) {
     struct goldens_count sum = {0, 0};
     for (; *folders != NULL; folders++) {
         const char *folder = support_path("%s/%s", parent, *folders);
-        if (!required && access(folder, F_OK) != 0) {
-            fprintf(stderr, "skipped: %s is not there\n", folder);
+        if (!required && (COMMITTED_ONLY || access(folder, F_OK) != 0)) {
+            fprintf(stderr, "skipped: %s %s\n", folder,
+                    COMMITTED_ONLY ? "is left to builds without sanitizers" : "is not there");
             continue;
         }
         struct goldens_count count = support_goldens_run(trial, folder);
