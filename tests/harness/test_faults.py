@@ -105,10 +105,13 @@ class Faults(CommandLine):
                 killed += subprocess.run(["pkill", "-9", "-P", str(run.pid)], check=False).returncode == 0
             _, errors = run.communicate(timeout=120)
         self.assertIn(run.returncode, (0, 1), errors)
-        outcomes = [row["outcome"] for row in self.record(out)["cases"]]
-        self.assertEqual(len(outcomes), 4)
-        self.assertLessEqual(outcomes.count("crashed"), killed)
-        self.assertEqual(outcomes.count("passed"), 4 - outcomes.count("crashed"), outcomes)
+        rows = self.record(out)["cases"]
+        self.assertEqual(len(rows), 4)
+        # A kill may also hit the worker that computes the oracle, the second one the retry: then the case has no oracle.
+        lost = [row for row in rows if row["outcome"] == "crashed"
+                or row["reason"].startswith("the oracle could not be computed")]
+        self.assertLessEqual(len(lost), killed)
+        self.assertEqual([row["outcome"] for row in rows].count("passed"), 4 - len(lost), rows)
 
 
 if __name__ == "__main__":
