@@ -27,8 +27,8 @@ static const struct cli_option option_table[] = {
     {"backend", "B", "cpu (default), reference, plugin:FILE.so, exec:'COMMAND'"},
     {"precision", "P", "fp32 (default); fp64 on reference"},
     {"fuse-qkv", NULL, "join the projections of attention (AutoencoderKL alone takes it)"},
-    {"tiling", NULL, "decode in tiles, as the framework does"},
-    {"slicing", NULL, "decode the samples of a batch one by one"},
+    {"tiling", NULL, "decode in tiles (plug-ins and workers that can; no built-in backend does yet)"},
+    {"slicing", NULL, "decode the samples of a batch one by one (likewise)"},
     {"threads", "N", "threads (default 0: all CPUs)"},
     {"option", "KEY=VALUE", "another option of the backend; may be repeated"},
     {"trace", "FILE", "what was launched, one JSON object a line; - for standard output"},
@@ -145,17 +145,24 @@ static enum vaemark_status write_trace(const struct decode_options *decode, stru
     return to_stdout ? VAEMARK_OK : atomic_file_commit(&file, error);
 }
 
+/* Class by class, as the check does: the two peaks need not fall on the same moment. */
 static void print_memory(struct session *session) {
+    static const char *const names[VAEMARK_MEMORY_CLASS_COUNT] = {
+        [VAEMARK_MEMORY_ACTIVATIONS] = "activations", [VAEMARK_MEMORY_WORKSPACE] = "workspace"};
     struct worker_memory memory;
-    char planned[32], peak[32], weights[32];
+    char peak[32], planned[32], weights[32];
     if (worker_memory(session->worker, false, &memory, NULL) != VAEMARK_OK) {
         return;
     }
-    const uint64_t *plan = session->plan.planned_bytes;
-    uint64_t planned_bytes = plan[VAEMARK_MEMORY_ACTIVATIONS] + plan[VAEMARK_MEMORY_WORKSPACE];
-    fprintf(stderr, "memory: planned %s, peak %s, weights %s\n",
-            text_format_bytes((double)planned_bytes, planned, sizeof planned),
-            text_format_bytes((double)memory.peak_total_bytes, peak, sizeof peak),
+    fprintf(stderr, "memory:");
+    for (int c = 0; c < VAEMARK_MEMORY_CLASS_COUNT; c++) {
+        if (names[c]) {
+            fprintf(stderr, " %s %s (planned %s),", names[c],
+                    text_format_bytes((double)memory.peak_bytes[c], peak, sizeof peak),
+                    text_format_bytes((double)session->plan.planned_bytes[c], planned, sizeof planned));
+        }
+    }
+    fprintf(stderr, " weights %s\n",
             text_format_bytes((double)memory.current_bytes[VAEMARK_MEMORY_WEIGHTS], weights, sizeof weights));
 }
 

@@ -29,7 +29,7 @@ static void host_release(void *user, void *memory) {
     free(memory);
 }
 
-static const struct vaemark_host HOST = {
+const struct vaemark_host SUPPORT_HOST = {
     .struct_size = sizeof(struct vaemark_host), .allocate = host_allocate, .release = host_release};
 
 /* One case on its way; freed as a whole. */
@@ -66,7 +66,7 @@ static enum vaemark_status open_decoder(struct golden *golden, const struct gold
     struct vaemark_option items[] = {{.key = "precision", .type = VAEMARK_TEXT, .value.text = trial->precision},
                                      {.key = "fuse_qkv", .type = VAEMARK_BOOLEAN, .value.boolean = 1}};
     struct vaemark_options options = {.items = items, .count = trial->fuse_qkv ? 2 : 1};
-    return trial->backend->open(&HOST, &golden->abi, &options, &golden->decoder, &golden->message);
+    return trial->backend->open(&SUPPORT_HOST, &golden->abi, &options, &golden->decoder, &golden->message);
 }
 
 /* Decodes every tensor of the file but the expected image; the result is in *image. */

@@ -12,6 +12,9 @@
 
 #include "vaemark/decoder.h"
 
+/* A host that only hands out memory. */
+extern const struct vaemark_host SUPPORT_HOST;
+
 struct goldens_trial {
     const struct vaemark_backend *backend;
     const char *precision; /* "fp32", "fp64" */

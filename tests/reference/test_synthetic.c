@@ -13,6 +13,7 @@
 #include "reference/executor.h"
 #include "reference/model.h"
 #include "tests/reference/support_files.h"
+#include "tests/reference/support_goldens.h"
 
 static struct model *open_preset(const char *name) {
     struct model *model = NULL;
@@ -211,19 +212,6 @@ Test(synthetic, latents_are_close_to_normal) {
     free(x);
 }
 
-static void *host_allocate(void *user, size_t size_bytes, size_t alignment_bytes,
-                           enum vaemark_memory_class memory_class) {
-    void *memory = NULL;
-    (void)user, (void)memory_class;
-    alignment_bytes = alignment_bytes < sizeof(void *) ? sizeof(void *) : alignment_bytes;
-    return posix_memalign(&memory, alignment_bytes, size_bytes == 0 ? 1 : size_bytes) == 0 ? memory : NULL;
-}
-
-static void host_release(void *user, void *memory) {
-    (void)user;
-    free(memory);
-}
-
 /* Latents of 8x8 and what noise the graph asks for; the caller frees the data. */
 static struct vaemark_tensors make_inputs(struct vaemark_tensor items[4], const struct vaemark_graph *graph) {
     for (size_t i = 0; i < graph->input_count; i++) {
@@ -241,14 +229,14 @@ static struct vaemark_tensors make_inputs(struct vaemark_tensor items[4], const 
 
 /* The picture of a synthetic model; the caller frees it. */
 static float *decode(const struct model *model, struct vaemark_tensor *image) {
-    const struct vaemark_host host = {.struct_size = sizeof host, .allocate = host_allocate, .release = host_release};
     struct vaemark_model abi = model_abi(model);
     struct vaemark_options options = {.items = NULL, .count = 0};
     struct vaemark_decoder *decoder = NULL;
     struct vaemark_message message = {""};
     struct vaemark_tensor items[4];
     struct vaemark_tensors inputs = make_inputs(items, model->graph), outputs = {.items = image, .count = 1};
-    cr_assert_eq(reference_backend.open(&host, &abi, &options, &decoder, &message), VAEMARK_OK, "%s", message.text);
+    cr_assert_eq(reference_backend.open(&SUPPORT_HOST, &abi, &options, &decoder, &message), VAEMARK_OK, "%s",
+                 message.text);
     cr_assert_eq(reference_backend.prepare(decoder, &inputs, image, &message), VAEMARK_OK, "%s", message.text);
     image->name = "image";
     image->data = malloc(tensor_size_bytes(image));

@@ -80,15 +80,18 @@ Test(show, csv_quotes_as_rfc_4180_says) {
 Test(show, summary_has_a_line_a_case_and_what_failed_below) {
     struct record *record = support_make_record();
     const char *text = PRINTED(out, show_summary(out, record, 0));
+    cr_expect_null(strstr(text, "✓"), "no check says that memory is as planned");
+    support_add_check(record, RECORD_ROW(record, TABLE_CASES, 0, case_row)->id, "memory-planned", "passed", "");
+    text = PRINTED(out, show_summary(out, record, 0));
     expect_contains(text, "1.25 ms ±10 %");
     expect_contains(text, "2.32 MiB ✓");
     expect_contains(text, "4.66 GiB");
     expect_contains(text, "131.7 dB");
-    expect_contains(text, "1/1");
+    expect_contains(text, "2/2");
     expect_contains(text, "0/1");
     expect_contains(text, "quoted\"/cpu/fp32/plain/1x4x8x8: failed\n  first line");
     expect_contains(text, "  repeat: vaemark run --case 'naïve");
-    expect_contains(text, "2 cases: 1 passed, 1 failed; 2 checks: 1 passed, 1 failed");
+    expect_contains(text, "2 cases: 1 passed, 1 failed; 3 checks: 2 passed, 1 failed");
     record_free(record);
 }
 
