@@ -248,7 +248,7 @@ static void to_error_map(const struct vaemark_tensor *image, const struct vaemar
 
 static void record_pictures(struct judgement *j) {
     const struct vaemark_tensor *image = &j->first_image;
-    if (!j->item->block->pictures || !image->data || image->shape[1] != 3) {
+    if (!j->item->block->pictures || !j->oracle || !image->data || image->shape[1] != 3) {
         return;
     }
     int64_t height = j->row->image_height, width = j->row->image_width;
@@ -267,7 +267,7 @@ static void record_pictures(struct judgement *j) {
 }
 
 static void record_oracle(struct judgement *j) {
-    struct oracle_row *row = record_append(j->record, TABLE_ORACLE);
+    struct oracle_row *row = j->oracle ? record_append(j->record, TABLE_ORACLE) : NULL;
     if (row) {
         const struct metrics *own = &j->oracle->own_error;
         *row = (struct oracle_row){.case_id = j->row->id,
@@ -280,6 +280,19 @@ static void record_oracle(struct judgement *j) {
 }
 
 /* ---- The case ---- */
+
+/* Without an oracle the case cannot be judged; the others can. A refusal is judged without one, and a decoder that
+ * does not do the case costs none either: it may take minutes. */
+static bool need_oracle(struct judgement *j) {
+    struct error error = {0};
+    char reason[1400];
+    if (oracles_get(j->oracles, j->item, 0, &j->oracle, &error) == VAEMARK_OK) {
+        return true;
+    }
+    snprintf(reason, sizeof reason, "the oracle could not be computed: %s", error.message);
+    set_outcome(j, error.status == VAEMARK_OUT_OF_MEMORY ? "out_of_memory" : "failed", reason);
+    return false;
+}
 
 static void judge_case(struct judgement *j, double timeout_s) {
     struct error error = {0};
@@ -301,7 +314,7 @@ static void judge_case(struct judgement *j, double timeout_s) {
     }
     enum capability capability = capability_of(j->row->vae_type, "fuse_qkv", j->item->decoder->own);
     bool must_refuse = j->item->fuse_qkv && capability == CAPABILITY_MUST_REFUSE;
-    if (!must_refuse && is_declared_unsupported(j)) {
+    if (!must_refuse && (is_declared_unsupported(j) || !need_oracle(j))) {
         return;
     }
     status = must_refuse         ? judge_refused(j, &error)
@@ -317,20 +330,6 @@ static void judge_case(struct judgement *j, double timeout_s) {
         set_outcome(j, must_refuse ? "refused" : "passed",
                     must_refuse ? "fuse_qkv was refused, as it must be on this VAE type" : "");
     }
-}
-
-/* Without an oracle the case cannot be judged; the others can. */
-static void judge_against_oracle(struct judgement *j, double timeout_s) {
-    struct error error = {0};
-    if (oracles_get(j->oracles, j->item, 0, &j->oracle, &error) != VAEMARK_OK) {
-        char reason[1400];
-        snprintf(reason, sizeof reason, "the oracle could not be computed: %s", error.message);
-        set_outcome(j, error.status == VAEMARK_OUT_OF_MEMORY ? "out_of_memory" : "failed", reason);
-        return;
-    }
-    judge_case(j, timeout_s);
-    record_pictures(j);
-    record_oracle(j);
 }
 
 enum vaemark_status run_case(const struct run_settings *settings, const struct run_case *item, struct oracles *oracles,
@@ -357,7 +356,9 @@ enum vaemark_status run_case(const struct run_settings *settings, const struct r
         status = set_open_options(j, settings->threads, error);
     }
     if (status == VAEMARK_OK) {
-        judge_against_oracle(j, settings->timeout_s);
+        judge_case(j, settings->timeout_s);
+        record_pictures(j);
+        record_oracle(j);
         *outcome = row->outcome;
     }
     session_stop(&j->session);

@@ -20,7 +20,7 @@ const struct check_description check_descriptions[] = {
     {"memory-planned", "the allocator's peak of activations and workspace is what was planned before the decode"},
     {"memory-returned", "after close the allocator's balance is zero"},
     {"not-cached",
-     "timed decodes of different latents differ pairwise, and one chosen afterwards agrees with its oracle"},
+     "timed decodes of different latents differ pairwise, and one of them, drawn by lot, agrees with its oracle"},
     {"fuse-qkv/accepted", "fuse_qkv is accepted on AutoencoderKL, and so are unfuse and fuse again"},
     {"fuse-qkv/modules", "the number of fused attentions is reported and is the graph's, zero where there are none"},
     {"fuse-qkv/projections", "the trace shows one projection an attention in place of three, and the graph's FLOPs"},

@@ -59,7 +59,11 @@ enum vaemark_status check_in_bounds(struct judgement *j, const char *weights_bef
 enum vaemark_status check_deterministic(struct judgement *j, struct error *error);
 enum vaemark_status check_nan_shows(struct judgement *j, struct error *error);
 enum vaemark_status check_memory_planned(struct judgement *j, struct error *error);
-/* Timed outputs: other inputs, other outputs; and one chosen afterwards agrees with its oracle. */
+/* The member above 0 of the ring of inputs that a case's timed decodes are held to an oracle for; 0 where there is no
+ * other. Drawn from seed and case, neither from times nor from images: a run that was resumed asks for the same one,
+ * and the oracle store can hold it. */
+size_t ring_member_held_to_oracle(const char *case_id, uint64_t seed, size_t ring);
+/* Timed outputs: other inputs, other outputs; and one of them, drawn by lot, agrees with its oracle. */
 enum vaemark_status check_not_cached(struct judgement *j, const struct worker_sample *samples, size_t sample_count,
                                      struct error *error);
 /* Closes the decoder: the allocator's balance is zero. */

@@ -27,6 +27,9 @@ class Run(CommandLine):
                          {"sd15-mini", "kl-noattn-mini", "taesd-mini", "consistency-mini"})
         fused = {row["id"]: row["fused_modules"] for row in record["cases"] if row["outcome"] == "passed"
                  and "fuse_qkv" in row["id"]}
+        judged = {row["case_id"] for row in record["oracle"]}
+        self.assertEqual(judged, {case for case, outcome in outcomes.items() if outcome == "passed"},
+                         "a refusal needs no oracle, everything else does")
         self.assertEqual({1 if case.startswith("sd15") else 0: modules for case, modules in fused.items()}, {1: 1, 0: 0})
         for row in record["cases"]:
             if row["outcome"] == "passed":
