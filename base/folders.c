@@ -96,16 +96,17 @@ enum vaemark_status data_folder(char **path, struct error *error) {
         *path = strdup(chosen);
         return *path != NULL ? VAEMARK_OK : error_set(error, VAEMARK_OUT_OF_MEMORY, "out of memory");
     }
-    if (folder_exists(VAEMARK_SOURCE_DIR "/suites")) {
-        *path = strdup(VAEMARK_SOURCE_DIR);
-        return *path != NULL ? VAEMARK_OK : error_set(error, VAEMARK_OUT_OF_MEMORY, "out of memory");
-    }
+    /* An installed copy goes with its own data, also on the machine that it was built on. */
     installed = installed_data_folder();
     if (installed != NULL && folder_exists(installed)) {
         *path = installed;
         return VAEMARK_OK;
     }
     free(installed);
+    if (folder_exists(VAEMARK_SOURCE_DIR "/suites")) {
+        *path = strdup(VAEMARK_SOURCE_DIR);
+        return *path != NULL ? VAEMARK_OK : error_set(error, VAEMARK_OUT_OF_MEMORY, "out of memory");
+    }
     return error_set_at(error, VAEMARK_IO_ERROR, VAEMARK_SOURCE_DIR,
                         "the folder that holds suites/ and models/ is not there (nor ../share/vaemark beside the "
                         "binary); set VAEMARK_DATA to it");
