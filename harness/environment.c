@@ -3,6 +3,7 @@
 #include <cyaml/cyaml.h>
 #include <hdf5.h>
 #include <jansson.h>
+#include <math.h>
 #include <png.h>
 #include <sched.h>
 #include <stdio.h>
@@ -15,6 +16,7 @@
 #include "base/files.h"
 #include "base/hash.h"
 #include "base/text.h"
+#include "harness/system.h"
 
 static void add(struct record *record, const char *key, const char *value, const char *unit) {
     record_add_fact(record, key, value && *value ? value : "unknown", unit);
@@ -26,59 +28,23 @@ static void add_number(struct record *record, const char *key, double value, con
     add(record, key, text, unit);
 }
 
-/* The first line of a small file of /proc or /sys; "" when there is none. */
-static void read_line(const char *path, char *line, size_t capacity) {
-    line[0] = '\0';
-    FILE *file = fopen(path, "re");
-    if (file) {
-        if (!fgets(line, (int)capacity, file)) {
-            line[0] = '\0';
-        }
-        line[strcspn(line, "\n")] = '\0';
-        fclose(file);
-    }
-}
-
 static void add_file(struct record *record, const char *key, const char *path, const char *unit) {
     char line[512];
-    read_line(path, line, sizeof line);
+    system_read_line(path, line, sizeof line);
     add(record, key, line, unit);
-}
-
-/* The value of "name : value" in a file like /proc/cpuinfo; "" when there is none. */
-static void read_field(const char *path, const char *name, char *value, size_t capacity) {
-    char line[4096];
-    value[0] = '\0';
-    FILE *file = fopen(path, "re");
-    while (file && fgets(line, sizeof line, file)) {
-        size_t length = strlen(name);
-        char *colon = strchr(line, ':');
-        if (colon && strncmp(line, name, length) == 0 &&
-            (line[length] == ' ' || line[length] == '\t' || line[length] == ':')) {
-            colon += 1 + strspn(colon + 1, " \t");
-            colon[strcspn(colon, "\n")] = '\0';
-            snprintf(value, capacity, "%s", colon);
-            break;
-        }
-    }
-    if (file) {
-        fclose(file);
-    }
 }
 
 static void add_field(struct record *record, const char *key, const char *path, const char *name, const char *unit) {
     char value[4096];
-    read_field(path, name, value, sizeof value);
+    system_read_field(path, name, value, sizeof value);
     add(record, key, value, unit);
 }
 
-static void add_kib_field(struct record *record, const char *key, const char *name) {
-    char value[128];
-    read_field("/proc/meminfo", name, value, sizeof value);
-    if (*value) {
-        add_number(record, key, strtod(value, NULL) * 1024, "bytes");
-    } else {
+static void add_bytes(struct record *record, const char *key, double size_bytes) {
+    if (isnan(size_bytes)) {
         add(record, key, "", "bytes");
+    } else {
+        add_number(record, key, size_bytes, "bytes");
     }
 }
 
@@ -92,9 +58,9 @@ static void add_instruction_sets(struct record *record) {
     static const char *const wanted[] = {"sse4_2",      "avx",      "avx2",  "fma", "avx512f", "avx512bw", "avx512vl",
                                          "avx512_bf16", "amx_bf16", "asimd", "sve", "bf16",    NULL};
     char flags[4096], found[256] = "";
-    read_field("/proc/cpuinfo", "flags", flags, sizeof flags);
+    system_read_field("/proc/cpuinfo", "flags", flags, sizeof flags);
     if (!*flags) {
-        read_field("/proc/cpuinfo", "Features", flags, sizeof flags);
+        system_read_field("/proc/cpuinfo", "Features", flags, sizeof flags);
     }
     char *rest = NULL;
     for (char *word = strtok_r(flags, " ", &rest); word; word = strtok_r(NULL, " ", &rest)) {
@@ -133,7 +99,7 @@ static void add_cpu(struct record *record) {
     add_file(record, "cpu_clock_limit", path, "kHz");
     add_file(record, "cpu_vulnerability_spectre_v2", "/sys/devices/system/cpu/vulnerabilities/spectre_v2", "");
     char hypervisor[256];
-    read_line("/sys/class/dmi/id/product_name", hypervisor, sizeof hypervisor);
+    system_read_line("/sys/class/dmi/id/product_name", hypervisor, sizeof hypervisor);
     add(record, "machine_product", hypervisor, "");
 }
 
@@ -157,9 +123,9 @@ static void add_system(struct record *record) {
     if (file) {
         fclose(file);
     }
-    add_kib_field(record, "memory_total", "MemTotal");
-    add_kib_field(record, "memory_available", "MemAvailable");
-    add_kib_field(record, "memory_swap_total", "SwapTotal");
+    add_bytes(record, "memory_total", system_meminfo_bytes("MemTotal"));
+    add_bytes(record, "memory_available", system_meminfo_bytes("MemAvailable"));
+    add_bytes(record, "memory_swap_total", system_meminfo_bytes("SwapTotal"));
     add_number(record, "memory_page_size", (double)sysconf(_SC_PAGESIZE), "bytes");
     add_file(record, "memory_transparent_huge_pages", "/sys/kernel/mm/transparent_hugepage/enabled", "");
     add_file(record, "load_average", "/proc/loadavg", "");

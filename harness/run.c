@@ -47,10 +47,12 @@ static enum vaemark_status need_all_weights(struct selection *selection, struct 
 
 static enum vaemark_status run_cases(struct run *run, struct record *record, struct error *error) {
     struct selection *selection = &run->selection;
-    struct run_settings settings = {.suite = selection->suite,
-                                    .threads = run->threads,
-                                    .seed = selection->models.seed,
-                                    .timeout_s = run->timeout_s > 0 ? run->timeout_s : selection->suite->timeout_s};
+    struct run_settings settings = {
+        .suite = selection->suite,
+        .threads = run->threads,
+        .seed = selection->models.seed,
+        .timeout_s = run->timeout_s > 0 ? run->timeout_s : selection->suite->timeout_s,
+        .memory_limit_bytes = run->memory_limit_bytes ? run->memory_limit_bytes : selection->suite->memory_limit_bytes};
     struct oracles oracles = {
         .seed = settings.seed, .threads = settings.threads, .timeout_s = selection->suite->timeout_s * 4};
     struct progress progress;

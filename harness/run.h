@@ -8,7 +8,8 @@
 struct run {
     struct selection selection;
     long long threads;
-    double timeout_s; /* 0: the suite's */
+    double timeout_s;            /* 0: the suite's */
+    uint64_t memory_limit_bytes; /* 0: the suite's */
     const char *out;
 };
 

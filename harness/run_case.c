@@ -20,9 +20,10 @@ static void set_outcome_of_failure(struct judgement *j, const struct error *erro
     const struct worker_fate *fate = session_fate(&j->session);
     char reason[1400];
     if (fate->kind != WORKER_ALIVE) {
-        const char *outcome = fate->kind == WORKER_CRASHED     ? "crashed"
-                              : fate->kind == WORKER_TIMED_OUT ? "timed_out"
-                                                               : "failed";
+        const char *outcome = fate->kind == WORKER_CRASHED         ? "crashed"
+                              : fate->kind == WORKER_TIMED_OUT     ? "timed_out"
+                              : fate->kind == WORKER_OUT_OF_MEMORY ? "out_of_memory"
+                                                                   : "failed";
         set_outcome(j, outcome, fate->reason);
         return;
     }
@@ -294,13 +295,14 @@ static bool need_oracle(struct judgement *j) {
     return false;
 }
 
-static void judge_case(struct judgement *j, double timeout_s) {
+static void judge_case(struct judgement *j, const struct run_settings *settings) {
     struct error error = {0};
     struct session_start start = {.decoder = j->item->decoder,
                                   .model = j->item->model,
                                   .sets = j->sets,
                                   .set_count = j->set_count,
-                                  .timeout_s = timeout_s};
+                                  .timeout_s = settings->timeout_s,
+                                  .memory_limit_bytes = settings->memory_limit_bytes};
     enum vaemark_status status = session_start(&j->session, &start, &error);
     if (status != VAEMARK_OK) {
         set_outcome_of_failure(j, &error);
@@ -356,7 +358,7 @@ enum vaemark_status run_case(const struct run_settings *settings, const struct r
         status = set_open_options(j, settings->threads, error);
     }
     if (status == VAEMARK_OK) {
-        judge_case(j, settings->timeout_s);
+        judge_case(j, settings);
         record_pictures(j);
         record_oracle(j);
         *outcome = row->outcome;

@@ -11,6 +11,7 @@ struct run_settings {
     int64_t threads; /* 0: all */
     uint64_t seed;
     double timeout_s;
+    uint64_t memory_limit_bytes; /* of the decoder under test; 0: the default */
 };
 
 /* Runs the case and appends its rows. Returns the outcome as the row has it ("passed", ...). Only a fault of the

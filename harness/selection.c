@@ -165,6 +165,9 @@ char *selection_repro(const struct selection *selection, const struct run_case *
     if (threads) {
         fprintf(out, " --threads %lld", (long long)threads);
     }
+    if (selection->memory_limit) {
+        append_option(out, "memory-limit", selection->memory_limit);
+    }
     fclose(out);
     return text;
 }

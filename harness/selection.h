@@ -9,6 +9,7 @@ struct selection {
     char *suite_name;
     struct text_list decoders, backends, model_names, case_globs;
     struct text_list weights; /* as given, for repro lines */
+    const char *memory_limit; /* as given, for repro lines; NULL: not */
     int64_t shard, shard_count;
     struct models models;
     struct suite *suite;

@@ -60,7 +60,9 @@ enum vaemark_status session_start(struct session *session, const struct session_
     if (start->set_count > SESSION_MAX_SETS) {
         return error_set(error, VAEMARK_INTERNAL, "%zu input sets, at most %d", start->set_count, SESSION_MAX_SETS);
     }
-    struct worker_start worker = {.backend = start->decoder->backend, .timeout_s = start->timeout_s};
+    struct worker_start worker = {.backend = start->decoder->backend,
+                                  .timeout_s = start->timeout_s,
+                                  .memory_limit_bytes = start->memory_limit_bytes};
     enum vaemark_status status = size_segment(start, &worker.segment_size_bytes, error);
     if (status == VAEMARK_OK) {
         status = worker_start(&worker, &session->worker, &session->fate, error);

@@ -16,6 +16,7 @@ struct session_start {
     const struct input_set *sets;  /* all of one shape */
     size_t set_count;
     double timeout_s;
+    uint64_t memory_limit_bytes; /* 0: the default */
 };
 
 struct session {

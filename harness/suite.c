@@ -10,6 +10,7 @@
 #include "base/files.h"
 #include "base/hash.h"
 #include "base/text.h"
+#include "harness/worker/memory_limit.h"
 
 /* What libcyaml fills in; the rest of struct suite is ours. */
 static const cyaml_schema_value_t string_schema = {CYAML_VALUE_STRING(CYAML_FLAG_POINTER, char, 1, 256)};
@@ -50,6 +51,7 @@ static const cyaml_schema_field_t suite_fields[] = {
     CYAML_FIELD_UINT("version", CYAML_FLAG_DEFAULT, struct suite, version),
     CYAML_FIELD_SEQUENCE("decoders", CYAML_FLAG_POINTER, struct suite, decoders, &string_schema, 1, 32),
     CYAML_FIELD_FLOAT("timeout_s", CYAML_FLAG_OPTIONAL, struct suite, timeout_s),
+    CYAML_FIELD_STRING_PTR("memory_limit", CYAML_FLAG_POINTER | CYAML_FLAG_OPTIONAL, struct suite, memory_limit, 1, 32),
     CYAML_FIELD_MAPPING("measure", CYAML_FLAG_OPTIONAL, struct suite, measure, measure_fields),
     CYAML_FIELD_SEQUENCE("cases", CYAML_FLAG_POINTER, struct suite, blocks, &block_schema, 1, 256),
     CYAML_FIELD_END,
@@ -110,6 +112,15 @@ static enum vaemark_status check_limits(const struct suite *suite, struct error 
                 return error_set_at(error, VAEMARK_BAD_INPUT, suite->path, "cases[%u]: batches are 1 to 1024", i);
             }
         }
+    }
+    return VAEMARK_OK;
+}
+
+static enum vaemark_status read_memory_limit(struct suite *suite, struct error *error) {
+    struct error wrong = {0};
+    if (suite->memory_limit &&
+        memory_limit_parse(suite->memory_limit, &suite->memory_limit_bytes, &wrong) != VAEMARK_OK) {
+        return error_set_at(error, VAEMARK_BAD_INPUT, suite->path, "memory_limit: %s", wrong.message);
     }
     return VAEMARK_OK;
 }
@@ -186,6 +197,9 @@ enum vaemark_status suite_load(const char *name_or_path, struct suite **suite, s
         hash_bytes(text, size_bytes, loaded->sha256);
         set_defaults(loaded);
         status = check_limits(loaded, error);
+        if (status == VAEMARK_OK) {
+            status = read_memory_limit(loaded, error);
+        }
         if (status != VAEMARK_OK) {
             suite_free(loaded);
         } else {

@@ -40,12 +40,14 @@ struct suite {
     unsigned version;
     char **decoders;
     unsigned decoders_count;
-    double timeout_s; /* of one message to a worker */
+    double timeout_s;   /* of one message to a worker */
+    char *memory_limit; /* of a worker: "4GiB"; NULL: the default */
     struct suite_measure measure;
     struct suite_block *blocks;
     unsigned blocks_count;
-    char *path;      /* not in the file */
-    char sha256[65]; /* of the file */
+    char *path;                  /* not in the file */
+    char sha256[65];             /* of the file */
+    uint64_t memory_limit_bytes; /* memory_limit, read; 0: the default */
 };
 
 /* By name (suites/NAME.yaml in the data folder) or by path. Fields that are absent get their defaults. */

@@ -11,11 +11,13 @@
 #include "harness/image_file.h"
 #include "harness/progress.h"
 #include "harness/session.h"
+#include "harness/worker/memory_limit.h"
 
 struct decode_options {
     const char *model, *weights, *latents, *backend, *precision, *out, *trace;
     bool allow_nonfinite, quiet;
     double timeout_s;
+    uint64_t memory_limit_bytes; /* 0: the default */
     struct option_list options;
 };
 
@@ -34,6 +36,7 @@ static const struct cli_option option_table[] = {
     {"trace", "FILE", "what was launched, one JSON object a line; - for standard output"},
     {"allow-nonfinite", NULL, "decode latents that hold NaN or Inf"},
     {"timeout", "S", "seconds the decode may take (default 3600)"},
+    {"memory-limit", "SIZE", "memory the worker may hold, as 4GiB, or none (default: 4/5 of what is left)"},
     {"quiet", NULL, "say nothing but errors"},
     {NULL, NULL, NULL},
 };
@@ -65,6 +68,9 @@ static enum vaemark_status take_option(struct decode_options *decode, const char
     }
     if (strcmp(option, "timeout") == 0) {
         return cli_parse_real(option, value, 0.001, 1e7, &decode->timeout_s, error);
+    }
+    if (strcmp(option, "memory-limit") == 0) {
+        return memory_limit_parse(value, &decode->memory_limit_bytes, error);
     }
     const char *equals = strchr(value, '=');
     char key[64];
@@ -261,8 +267,12 @@ static enum vaemark_status run_decode(const struct decode_options *decode, struc
         status = models_need_weights(models, model, note, error);
     }
     if (status == VAEMARK_OK) {
-        struct session_start start = {
-            .decoder = &spec, .model = model, .sets = &set, .set_count = 1, .timeout_s = decode->timeout_s};
+        struct session_start start = {.decoder = &spec,
+                                      .model = model,
+                                      .sets = &set,
+                                      .set_count = 1,
+                                      .timeout_s = decode->timeout_s,
+                                      .memory_limit_bytes = decode->memory_limit_bytes};
         status = decode_once(decode, &session, &start, error);
         const struct worker_fate *fate = session_fate(&session);
         *worker_lost = fate->kind != WORKER_ALIVE;

@@ -5,12 +5,15 @@
 #include "harness/commands/commands.h"
 #include "harness/exit_code.h"
 #include "harness/run.h"
+#include "harness/worker/memory_limit.h"
 #include "harness/worker/worker.h"
 
 static const struct cli_option options[] = {
     SELECTION_OPTIONS,
     {"threads", "N", "threads a decoder may use (default 0: all CPUs)"},
     {"timeout", "S", "seconds a worker has for one message (default: the suite's)"},
+    {"memory-limit", "SIZE",
+     "memory a worker may hold, as 4GiB, or none (default: the suite's, else 4/5 of what is left)"},
     {"out", "FILE", "the result file (default run.h5)"},
     {NULL, NULL, NULL},
 };
@@ -42,6 +45,10 @@ static enum vaemark_status take(void *context, const char *option, const char *v
     }
     if (strcmp(option, "timeout") == 0) {
         return cli_parse_real(option, value, 0.001, 1e6, &run->timeout_s, error);
+    }
+    if (strcmp(option, "memory-limit") == 0) {
+        run->selection.memory_limit = value;
+        return memory_limit_parse(value, &run->memory_limit_bytes, error);
     }
     run->out = value;
     return VAEMARK_OK;

@@ -75,8 +75,8 @@ static int serve_named(const char *name) {
 int command_serve(int argc, char **argv) {
     struct serve_arguments arguments = {.backend = NULL};
     /* Not for people, so not in the help: harness/worker/keeper.h. */
-    if (argc > 3 && strcmp(argv[1], "--keeper") == 0 && strcmp(argv[2], "--") == 0 && getenv(WIRE_LEASH_VARIABLE))
-        return keeper_run(argv + 3);
+    if (argc > 4 && strcmp(argv[1], "--keeper") == 0 && strcmp(argv[3], "--") == 0 && getenv(WIRE_LEASH_VARIABLE))
+        return keeper_run(strtoull(argv[2], NULL, 10), argv + 4);
     switch (cli_parse(&usage, argc, argv, take, &arguments)) {
     case CLI_HELP_SHOWN:
         return EXIT_CODE_PASSED;

@@ -76,8 +76,8 @@ static bool parent_is_marked(const struct process_list *list, pid_t parent) {
     return false;
 }
 
-/* Marks spread from parents to children until nothing changes, then what is marked is killed. */
-static void kill_marked_trees(struct process_list *list) {
+/* Marks spread from parents to children until nothing changes. */
+static void mark_trees(struct process_list *list) {
     for (bool changed = true; changed;) {
         changed = false;
         for (size_t i = 0; i < list->count; i++) {
@@ -88,9 +88,27 @@ static void kill_marked_trees(struct process_list *list) {
             }
         }
     }
+}
+
+static void kill_marked_trees(struct process_list *list) {
+    mark_trees(list);
     for (size_t i = 0; i < list->count; i++)
         if (list->items[i].marked)
             kill(list->items[i].pid, SIGKILL);
+}
+
+size_t descendants_list(pid_t *pids, size_t capacity) {
+    struct process_list list = {.count = 0};
+    size_t count = 0;
+    list_read(&list);
+    for (size_t i = 0; i < list.count; i++)
+        list.items[i].marked = list.items[i].parent == getpid();
+    mark_trees(&list);
+    for (size_t i = 0; i < list.count && count < capacity; i++)
+        if (list.items[i].marked)
+            pids[count++] = list.items[i].pid;
+    free(list.items);
+    return count;
 }
 
 void descendants_end_all(void) {

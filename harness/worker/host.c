@@ -19,6 +19,7 @@ struct host {
     struct host_counts counts;
     struct allocation *oldest, *newest;
     uint64_t scratch_bytes; /* all but weights, now */
+    uint64_t limit_bytes;   /* of all classes together; 0: none */
     bool broken;
 };
 
@@ -51,11 +52,16 @@ static bool place_block(struct allocation *allocation, size_t alignment_bytes) {
     return true;
 }
 
+static bool fits(const struct host *host, size_t size_bytes) {
+    uint64_t live_bytes = host->scratch_bytes + host->counts.current_bytes[VAEMARK_MEMORY_WEIGHTS];
+    return host->limit_bytes == 0 || (live_bytes <= host->limit_bytes && size_bytes <= host->limit_bytes - live_bytes);
+}
+
 static void *host_allocate(void *user, size_t size_bytes, size_t alignment_bytes,
                            enum vaemark_memory_class memory_class) {
     struct host *host = user;
     if ((unsigned)memory_class >= VAEMARK_MEMORY_CLASS_COUNT || alignment_bytes == 0 ||
-        alignment_bytes > (size_t)1 << 30 || (alignment_bytes & (alignment_bytes - 1)) != 0)
+        alignment_bytes > (size_t)1 << 30 || (alignment_bytes & (alignment_bytes - 1)) != 0 || !fits(host, size_bytes))
         return NULL;
     struct allocation *allocation = malloc(sizeof *allocation);
     if (!allocation)
@@ -125,6 +131,10 @@ void host_free(struct host *host) {
 
 const struct vaemark_host *host_abi(const struct host *host) {
     return &host->abi;
+}
+
+void host_set_limit(struct host *host, uint64_t limit_bytes) {
+    host->limit_bytes = limit_bytes;
 }
 
 void host_read_counts(const struct host *host, struct host_counts *counts) {

@@ -25,6 +25,9 @@ void host_free(struct host *host);
 /* The callbacks for a decoder; valid as long as the host. */
 const struct vaemark_host *host_abi(const struct host *host);
 
+/* From now on what would make more than that live at once is refused: the decoder gets NULL. 0: no limit. */
+void host_set_limit(struct host *host, uint64_t limit_bytes);
+
 void host_read_counts(const struct host *host, struct host_counts *counts);
 /* Peaks start again from what is allocated now. */
 void host_reset_peaks(struct host *host);

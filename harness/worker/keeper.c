@@ -10,16 +10,37 @@
 #include <sys/resource.h>
 #include <sys/signalfd.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #include "harness/worker/descendants.h"
+#include "harness/worker/memory_limit.h"
+#include "harness/worker/resident.h"
 #include "harness/worker/wire.h"
 
-static void report(enum keeper_event event, pid_t pid, int detail, long rss_peak_kib) {
-    struct keeper_report packet = {.event = event, .pid = pid, .detail = detail, .rss_peak_kib = (int32_t)rss_peak_kib};
+struct memory_watch {
+    struct resident resident;
+    uint64_t limit_bytes;
+};
+
+static void send_report(struct keeper_report packet) {
     /* If nobody is left to tell, the leash says so to the loop. */
     (void)!send(KEEPER_LEASH_FD, &packet, sizeof packet, MSG_NOSIGNAL);
+}
+
+static void report(enum keeper_event event, pid_t pid, int detail, long rss_peak_kib) {
+    send_report(
+        (struct keeper_report){.event = event, .pid = pid, .detail = detail, .rss_peak_kib = (int32_t)rss_peak_kib});
+}
+
+/* Should the kernel run out of memory before we look, let it choose the worker, not the harness. */
+static void volunteer_for_oom(void) {
+    int fd = open("/proc/self/oom_score_adj", O_WRONLY | O_CLOEXEC);
+    if (fd >= 0) {
+        (void)!write(fd, "800", 3);
+        close(fd);
+    }
 }
 
 /* In the child. Only async-signal-safe calls. */
@@ -28,6 +49,7 @@ static void become_worker(char **command, pid_t keeper, const sigset_t *mask, in
     if (getppid() != keeper)
         _exit(127);
     setpgid(0, 0);
+    volunteer_for_oom();
     signal(SIGPIPE, SIG_DFL);
     sigprocmask(SIG_SETMASK, mask, NULL);
     execvp(command[0], command);
@@ -69,11 +91,29 @@ static bool reap(pid_t worker) {
     return ended;
 }
 
-/* Until the worker ends, the leash is dropped, or somebody asks us to go. */
-static void keep(pid_t worker, int signal_fd) {
+/* Milliseconds until the next look, -1 for never; *over when the limit is broken, which is then reported. */
+static int watch_memory(struct memory_watch *watch, bool *over) {
+    enum { SHORTEST_MS = 10, LONGEST_MS = 100 };
+    const uint64_t filled_per_ms = ((uint64_t)8 << 30) / 1000;
+    if (watch->limit_bytes == MEMORY_LIMIT_NONE)
+        return -1;
+    uint64_t held_bytes = resident_below(&watch->resident);
+    *over = held_bytes > watch->limit_bytes;
+    if (*over) {
+        send_report((struct keeper_report){.event = KEEPER_OVER_LIMIT, .resident_kib = (int64_t)(held_bytes / 1024)});
+        return 0;
+    }
+    uint64_t left_ms = (watch->limit_bytes - held_bytes) / filled_per_ms;
+    return left_ms < SHORTEST_MS ? SHORTEST_MS : left_ms > LONGEST_MS ? LONGEST_MS : (int)left_ms;
+}
+
+/* Until the worker ends, the leash is dropped, somebody asks us to go, or memory is over the limit. */
+static void keep(pid_t worker, int signal_fd, struct memory_watch *watch) {
     struct pollfd polled[2] = {{.fd = KEEPER_LEASH_FD, .events = POLLIN}, {.fd = signal_fd, .events = POLLIN}};
     for (;;) {
-        if (poll(polled, 2, -1) < 0 && errno != EINTR)
+        bool over = false;
+        int pause_ms = watch_memory(watch, &over);
+        if (over || (poll(polled, 2, pause_ms) < 0 && errno != EINTR))
             return;
         if (polled[0].revents)
             return;
@@ -85,7 +125,9 @@ static void keep(pid_t worker, int signal_fd) {
     }
 }
 
-int keeper_run(char **command) {
+int keeper_run(uint64_t memory_limit_bytes, char **command) {
+    struct memory_watch watch = {.limit_bytes = memory_limit_bytes};
+    struct stat segment;
     sigset_t caught, before;
     sigemptyset(&caught);
     sigaddset(&caught, SIGCHLD);
@@ -102,6 +144,8 @@ int keeper_run(char **command) {
     unsetenv(WIRE_LEASH_VARIABLE);
     pid_t worker = -1;
     int failure = signal_fd < 0 ? errno : start_worker(command, &before, &worker);
+    if (fstat(KEEPER_SEGMENT_FD, &segment) == 0)
+        watch.resident.segment_size_bytes = (size_t)segment.st_size;
     /* Held open here, the socket would never show the harness that its worker is gone. */
     close(KEEPER_SOCKET_FD);
     close(KEEPER_SEGMENT_FD);
@@ -109,7 +153,7 @@ int keeper_run(char **command) {
         report(KEEPER_EXEC_FAILED, worker, failure, 0);
     } else {
         report(KEEPER_STARTED, worker, 0, 0);
-        keep(worker, signal_fd);
+        keep(worker, signal_fd, &watch);
     }
     descendants_end_all();
     return 0;

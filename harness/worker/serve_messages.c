@@ -1,7 +1,9 @@
 /* The messages of a worker but decode. */
 #include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 
+#include "harness/worker/resident.h"
 #include "harness/worker/serve_internal.h"
 #include "reference/tensor.h"
 
@@ -40,8 +42,22 @@ static json_t *probe_unsupported(const struct vaemark_probe *probe) {
     return array;
 }
 
+/* The keeper ends us above the limit. Before that the decoder is to be refused memory, and can say so itself: what the
+ * process holds already and a sixteenth for what does not come from the host stay free. */
+static enum vaemark_status set_memory_limit(struct server *server, const json_t *request, struct error *error) {
+    int64_t limit_bytes = 0;
+    enum vaemark_status status = wire_integer_or(request, "memory_limit_bytes", 1, INT64_MAX, 0, &limit_bytes, error);
+    if (status != VAEMARK_OK || limit_bytes == 0)
+        return status;
+    uint64_t limit = (uint64_t)limit_bytes, taken = resident_of(getpid(), server->segment_size_bytes) + limit / 16;
+    host_set_limit(server->host, taken < limit / 2 ? limit - taken : limit / 2);
+    return VAEMARK_OK;
+}
+
 enum vaemark_status serve_hello(struct server *server, const json_t *request, json_t *answer, struct error *error) {
     enum vaemark_status status = check_versions(request, error);
+    if (status == VAEMARK_OK)
+        status = set_memory_limit(server, request, error);
     if (status != VAEMARK_OK)
         return status;
     struct vaemark_probe probe = {.struct_size = sizeof probe, .reason = ""};

@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include "base/clock.h"
+#include "harness/worker/memory_limit.h"
 #include "harness/worker/worker_internal.h"
 
 static const double DEFAULT_TIMEOUT_S = 60.0, LONGEST_TIMEOUT_S = 1e7;
@@ -97,8 +98,11 @@ static enum vaemark_status read_hello(const json_t *answer, struct worker_hello 
 
 static enum vaemark_status say_hello(struct worker *worker, struct error *error) {
     json_t *answer = NULL;
-    enum vaemark_status status =
-        worker_request(worker, "hello", json_pack("{s:[i]}", "versions", (int)WIRE_VERSION), &answer, error);
+    json_t *request = json_pack("{s:[i]}", "versions", (int)WIRE_VERSION);
+    if (worker->process.memory_limit_bytes != MEMORY_LIMIT_NONE)
+        json_object_set_new(request, "memory_limit_bytes",
+                            json_integer((json_int_t)worker->process.memory_limit_bytes));
+    enum vaemark_status status = worker_request(worker, "hello", request, &answer, error);
     if (status != VAEMARK_OK)
         return status;
     struct error found = {.status = VAEMARK_OK};
@@ -121,8 +125,13 @@ static enum vaemark_status spawn(struct worker *worker, const struct worker_star
         status = error_set(error, VAEMARK_IO_ERROR, "cannot make a worker's socket: %s", strerror(errno));
     if (status == VAEMARK_OK) {
         worker->socket_fd = sockets[0];
-        status = worker_process_spawn(&worker->process, command, sockets[1], segment_fd(worker->segment),
-                                      start->stderr_path, error);
+        uint64_t limit_bytes = start->memory_limit_bytes ? start->memory_limit_bytes : memory_limit_default();
+        struct worker_process_start process = {.command = command,
+                                               .socket_fd = sockets[1],
+                                               .segment_fd = segment_fd(worker->segment),
+                                               .stderr_path = start->stderr_path,
+                                               .memory_limit_bytes = limit_bytes};
+        status = worker_process_spawn(&worker->process, &process, error);
         close(sockets[1]);
     }
     worker_command_free(command);

@@ -17,9 +17,10 @@ struct worker;
 
 enum worker_fate_kind {
     WORKER_ALIVE,
-    WORKER_CRASHED,       /* ended by a signal, or ended by itself (`exit_code`) while an answer was due */
-    WORKER_TIMED_OUT,     /* no answer before the deadline */
-    WORKER_BROKE_PROTOCOL /* rubbish, a wrong answer, or an answer out of turn */
+    WORKER_CRASHED,        /* ended by a signal, or ended by itself (`exit_code`) while an answer was due */
+    WORKER_TIMED_OUT,      /* no answer before the deadline */
+    WORKER_BROKE_PROTOCOL, /* rubbish, a wrong answer, or an answer out of turn */
+    WORKER_OUT_OF_MEMORY   /* held more than its limit, or was chosen by the kernel's out-of-memory killer */
 };
 
 struct worker_fate {
@@ -33,6 +34,8 @@ struct worker_start {
     size_t segment_size_bytes; /* of the shared memory; known from the cases that it is for */
     double timeout_s;          /* for hello */
     const char *stderr_path;   /* NULL: the last lines are kept for the reason */
+    /* What it and all it starts may hold in memory (resident.h); 0: memory_limit_default(), or MEMORY_LIMIT_NONE. */
+    uint64_t memory_limit_bytes;
 };
 
 /* What hello told. */

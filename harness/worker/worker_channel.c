@@ -11,6 +11,7 @@
 #include <sys/wait.h>
 
 #include "base/clock.h"
+#include "base/text.h"
 #include "harness/worker/worker_internal.h"
 
 /* How long a worker that closed its socket may take to end. */
@@ -35,10 +36,28 @@ void worker_set_fate(struct worker *worker, enum worker_fate_kind kind, const ch
         snprintf(worker->fate.reason + length, sizeof worker->fate.reason - length, "; its last words: %s", words);
 }
 
+static void set_over_limit(struct worker *worker, const char *type) {
+    char held[32], limit[32];
+    const struct worker_process *process = &worker->process;
+    worker_set_fate(worker, WORKER_OUT_OF_MEMORY, "resident set %s over the limit of %s during %s",
+                    text_format_bytes((double)process->over_limit_bytes, held, sizeof held),
+                    text_format_bytes((double)process->memory_limit_bytes, limit, sizeof limit), type);
+}
+
+/* The kernel sends the very signal that anybody may send, but it also counts. */
+static bool was_oom_killed(const struct worker_process *process) {
+    bool killed = !process->exited || (WIFSIGNALED(process->wait_status) && WTERMSIG(process->wait_status) == SIGKILL);
+    return killed && worker_process_saw_oom_kill(process);
+}
+
 /* The process ended though an answer was due. */
 static void set_ended(struct worker *worker, const char *type) {
     struct worker_process *process = &worker->process;
-    if (process->exec_errno != 0) {
+    if (process->over_limit_bytes > 0) {
+        set_over_limit(worker, type);
+    } else if (process->exec_errno == 0 && was_oom_killed(process)) {
+        worker_set_fate(worker, WORKER_OUT_OF_MEMORY, "killed by the kernel's out-of-memory killer during %s", type);
+    } else if (process->exec_errno != 0) {
         worker->command_missing = true;
         worker_set_fate(worker, WORKER_CRASHED, "it could not be started: %s", strerror(process->exec_errno));
     } else if (!process->exited) {
@@ -63,7 +82,7 @@ static int milliseconds_left(int64_t deadline_ns) {
 }
 
 static bool process_ended(const struct worker_process *process) {
-    return process->exited || process->leash_dropped || process->exec_errno != 0;
+    return process->exited || process->leash_dropped || process->exec_errno != 0 || process->over_limit_bytes > 0;
 }
 
 /* Waits until the socket is ready for `events` (0: for nothing), the worker is gone, or the time is up. Meanwhile
@@ -188,7 +207,9 @@ static char *receive_line(struct worker *worker, const char *type, size_t *lengt
 }
 
 static enum vaemark_status gone(const struct worker *worker, struct error *error) {
-    return error_set(error, VAEMARK_INTERNAL, "the worker is gone: %s", worker->fate.reason);
+    bool memory = worker->fate.kind == WORKER_OUT_OF_MEMORY;
+    return error_set(error, memory ? VAEMARK_OUT_OF_MEMORY : VAEMARK_INTERNAL, "the worker is gone: %s",
+                     worker->fate.reason);
 }
 
 enum vaemark_status worker_break(struct worker *worker, const char *type, struct error *error) {
@@ -255,7 +276,7 @@ static enum vaemark_status exchange(struct worker *worker, const char *type, con
                                     int64_t id, json_t **answer, struct error *error) {
     int64_t deadline_ns = deadline_of(worker);
     worker_process_read_reports(&worker->process);
-    if (worker->process.exited)
+    if (worker->process.exited || worker->process.over_limit_bytes > 0)
         set_ended(worker, type);
     char *reply = NULL;
     size_t reply_length = 0;

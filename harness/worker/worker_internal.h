@@ -24,8 +24,8 @@ char *worker_binary_path(void);
 
 /* Sends a message and waits for its answer until the deadline. Takes `request` over (which may be NULL: no fields);
  * *answer is the caller's to release. A typed error of the worker is returned as it came. When the worker is gone, or
- * goes in this call, its fate is set, all its processes are ended, and the error is VAEMARK_INTERNAL with the reason.
- */
+ * goes in this call, its fate is set, all its processes are ended, and the error is VAEMARK_INTERNAL with the reason
+ * (VAEMARK_OUT_OF_MEMORY, where that is its fate). */
 enum vaemark_status worker_request(struct worker *worker, const char *type, json_t *request, json_t **answer,
                                    struct error *error);
 

@@ -16,6 +16,7 @@
 
 #include "base/clock.h"
 #include "base/text.h"
+#include "harness/system.h"
 #include "harness/worker/descendants.h"
 #include "harness/worker/keeper.h"
 #include "harness/worker/wire.h"
@@ -126,20 +127,21 @@ static char **environment_make(char added[3][64]) {
     return list;
 }
 
-/* "BINARY serve --keeper -- COMMAND"; borrows the strings. */
-static char **keeper_command(char *binary, char **command) {
+/* "BINARY serve --keeper BYTES -- COMMAND"; borrows the strings. */
+static char **keeper_command(char *binary, char *limit, char **command) {
     static char serve[] = "serve", keeper[] = "--keeper", dashes[] = "--";
     size_t count = 0;
     while (command[count])
         count++;
-    char **list = calloc(count + 5, sizeof *list);
+    char **list = calloc(count + 6, sizeof *list);
     if (!list)
         return NULL;
     list[0] = binary;
     list[1] = serve;
     list[2] = keeper;
-    list[3] = dashes;
-    memcpy(list + 4, command, count * sizeof *list);
+    list[3] = limit;
+    list[4] = dashes;
+    memcpy(list + 5, command, count * sizeof *list);
     return list;
 }
 
@@ -190,13 +192,14 @@ static int above_standard(int fd) {
 
 static enum vaemark_status spawn_keeper(struct worker_process *process, char **command, const int fds[4],
                                         struct error *error) {
-    char added[3][64];
+    char added[3][64], limit[24];
+    snprintf(limit, sizeof limit, "%llu", (unsigned long long)process->memory_limit_bytes);
     /* A program that was started as a keeper and does not know it would start keepers without end. */
     if (getenv(WIRE_LEASH_VARIABLE))
         return error_set(error, VAEMARK_INTERNAL,
                          "this program is not vaemark: set VAEMARK_BINARY to the path of the vaemark binary");
     char *binary = worker_binary_path();
-    char **list = binary ? keeper_command(binary, command) : NULL;
+    char **list = binary ? keeper_command(binary, limit, command) : NULL;
     char **environment = environment_make(added);
     int failure = list && environment ? spawn_registered(process, list, environment, fds) : ENOMEM;
     enum vaemark_status status = VAEMARK_OK;
@@ -219,25 +222,39 @@ static enum vaemark_status open_log(struct worker_process *process, const char *
     return VAEMARK_OK;
 }
 
-enum vaemark_status worker_process_spawn(struct worker_process *process, char **command, int socket_fd, int segment_fd,
-                                         const char *stderr_path, struct error *error) {
+static double count_oom_kills(void) {
+    struct system_cgroup cgroup;
+    system_read_cgroup(&cgroup);
+    return cgroup.oom_kills;
+}
+
+bool worker_process_saw_oom_kill(const struct worker_process *process) {
+    return count_oom_kills() > process->oom_kills_before;
+}
+
+enum vaemark_status worker_process_spawn(struct worker_process *process, const struct worker_process_start *start,
+                                         struct error *error) {
     int leash[2] = {-1, -1}, output[2] = {-1, -1};
-    *process = (struct worker_process){.leash_fd = -1, .stderr_fd = -1, .log_fd = -1};
-    enum vaemark_status status = open_log(process, stderr_path, error);
+    *process = (struct worker_process){.leash_fd = -1,
+                                       .stderr_fd = -1,
+                                       .log_fd = -1,
+                                       .memory_limit_bytes = start->memory_limit_bytes,
+                                       .oom_kills_before = count_oom_kills()};
+    enum vaemark_status status = open_log(process, start->stderr_path, error);
     if (status != VAEMARK_OK)
         return status;
     if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, leash) != 0 || pipe2(output, O_CLOEXEC) != 0)
         status = error_set(error, VAEMARK_IO_ERROR, "cannot make a worker's descriptors: %s", strerror(errno));
     process->leash_fd = leash[0];
     process->stderr_fd = output[0];
-    int fds[4] = {above_standard(socket_fd), above_standard(segment_fd), above_standard(leash[1]),
+    int fds[4] = {above_standard(start->socket_fd), above_standard(start->segment_fd), above_standard(leash[1]),
                   above_standard(output[1])};
     for (size_t i = 0; status == VAEMARK_OK && i < 4; i++)
         if (fds[i] < 0)
             status = error_set(error, VAEMARK_IO_ERROR, "cannot make a worker's descriptors: %s", strerror(errno));
     if (status == VAEMARK_OK) {
         fcntl(process->stderr_fd, F_SETFL, O_NONBLOCK);
-        status = spawn_keeper(process, command, fds, error);
+        status = spawn_keeper(process, start->command, fds, error);
     }
     for (size_t i = 0; i < 4; i++)
         if (fds[i] >= 0)
@@ -265,6 +282,10 @@ void worker_process_read_reports(struct worker_process *process) {
             process->worker_pid = packet.pid;
         } else if (packet.event == KEEPER_EXEC_FAILED) {
             process->exec_errno = packet.detail;
+        } else if (packet.event == KEEPER_OVER_LIMIT) {
+            process->over_limit_bytes = packet.resident_kib * 1024;
+            if (process->over_limit_bytes > process->rss_peak_bytes)
+                process->rss_peak_bytes = process->over_limit_bytes;
         } else if (packet.event == KEEPER_EXITED) {
             process->exited = true;
             process->wait_status = packet.detail;

@@ -17,6 +17,9 @@ struct worker_process {
     int exec_errno;     /* not 0: the command could not be started */
     bool exited;        /* the worker has ended; `wait_status` tells how */
     int wait_status;
+    int64_t over_limit_bytes; /* not 0: ended by the keeper, because so much was held */
+    uint64_t memory_limit_bytes;
+    double oom_kills_before; /* of the cgroup, when it was started */
     int64_t rss_peak_bytes;
     char tail[WORKER_STDERR_KEPT_BYTES + 1]; /* of stderr, zero-terminated */
     size_t tail_length;
@@ -27,15 +30,24 @@ struct worker_process {
 enum vaemark_status worker_command_make(const char *backend, char ***command, struct error *error);
 void worker_command_free(char **command);
 
-/* Starts keeper and worker. The descriptors are the worker's ends; the caller closes its copies. */
-enum vaemark_status worker_process_spawn(struct worker_process *process, char **command, int socket_fd, int segment_fd,
-                                         const char *stderr_path, struct error *error);
+struct worker_process_start {
+    char **command;
+    int socket_fd, segment_fd; /* the worker's ends; the caller closes its copies */
+    const char *stderr_path;   /* may be NULL */
+    uint64_t memory_limit_bytes;
+};
+
+/* Starts keeper and worker. */
+enum vaemark_status worker_process_spawn(struct worker_process *process, const struct worker_process_start *start,
+                                         struct error *error);
 /* Takes what the keeper has to say, without waiting. */
 void worker_process_read_reports(struct worker_process *process);
 /* Takes what is in the pipe of stderr, without waiting. */
 void worker_process_drain_stderr(struct worker_process *process);
 /* Looks at the highest resident set; keeps the largest seen. */
 void worker_process_read_rss(struct worker_process *process);
+/* Whether the kernel's out-of-memory killer was at work in our cgroup since the start. */
+bool worker_process_saw_oom_kill(const struct worker_process *process);
 /* Ends the worker and all below it, reaps the keeper, closes every descriptor. May be called twice. */
 void worker_process_end(struct worker_process *process);
 /* The last line that was not empty in the captured stderr, as plain printable text. */

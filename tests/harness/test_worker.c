@@ -166,6 +166,33 @@ Test(worker, fates) {
     expect_nothing_left();
 }
 
+/* The child of a worker counts, and nothing of either is left. */
+Test(worker, over_its_memory_limit) {
+    struct error error, later;
+    struct support_places places;
+    struct worker_sample sample;
+    struct worker *worker;
+    int64_t value;
+    struct worker_model model = support_model("taesd-mini");
+    struct worker_start start = {.backend = support_faulty("eats_in_child"),
+                                 .segment_size_bytes = 4 << 20,
+                                 .timeout_s = 120.0,
+                                 .memory_limit_bytes = 300 << 20};
+    cr_assert_eq(worker_start(&start, &worker, NULL, &error), VAEMARK_OK, "%s", error.message);
+    cr_assert_eq(worker_open(worker, &model, NULL, &error), VAEMARK_OK, "%s", error.message);
+    support_place(worker, &places);
+    cr_expect_eq(support_decode_once(worker, &places, &sample, &error), VAEMARK_OUT_OF_MEMORY);
+    const struct worker_fate *fate = worker_fate(worker);
+    cr_expect_eq(fate->kind, WORKER_OUT_OF_MEMORY, "%s", fate->reason);
+    cr_expect(strstr(fate->reason, "over the limit of 300.0 MiB during decode"), "%s", fate->reason);
+    cr_expect_gt(worker_rss_peak_bytes(worker), 300 << 20);
+    cr_expect_eq(support_count_marked(), 0, "the worker is not gone when the call returns");
+    cr_expect_eq(worker_property(worker, "fuse_qkv.modules", &value, &later), VAEMARK_OUT_OF_MEMORY);
+    cr_expect_str_eq(later.message, error.message);
+    worker_stop(worker);
+    expect_nothing_left();
+}
+
 Test(worker, crash_at_open) {
     struct error error;
     struct worker_model model = support_model("taesd-mini");

@@ -37,11 +37,15 @@
  *              hang_in_decode           never returns
  *              exit_in_decode           ends the process with exit code 0
  *              rubbish_on_socket        writes something that is no JSON to the harness
+ *              eats_memory              allocates and touches memory past the host's allocator without end
+ *              eats_host_memory         asks the host for memory until that is refused, and says so
+ *              eats_in_child            a child process eats memory
  *              fork_child               leaves a child in a session of its own that ignores signals
  *              typed_error_in_decode    fails with out_of_memory
  *
  * Nothing here is undefined behaviour that a sanitizer could report: signals are raised, strays go to guard bands. */
 #include <math.h>
+#include <poll.h>
 #include <signal.h>
 #include <stdbool.h>
 #include <stdio.h>
@@ -296,6 +300,33 @@ static void spoil_memory(struct vaemark_decoder *d, const struct vaemark_tensors
     }
 }
 
+/* A little memory a step, so that a limit of some hundred MiB ends it long before the machine feels it; and should
+ * nobody end it, it stops by itself. */
+static void eat_memory(void) {
+    enum { STEP_BYTES = 8 << 20, STEPS = 256 };
+    for (int i = 0; i < STEPS; i++) {
+        void *memory = mmap(NULL, STEP_BYTES, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+        if (memory != MAP_FAILED)
+            memset(memory, 1, STEP_BYTES);
+        poll(NULL, 0, 2);
+    }
+    for (;;)
+        pause();
+}
+
+static enum vaemark_status eat_host_memory(struct vaemark_decoder *d, struct vaemark_message *message) {
+    enum { STEP_BYTES = 8 << 20, STEPS = 256 };
+    void *blocks[STEPS];
+    int count = 0;
+    while (count < STEPS && (blocks[count] = d->host.allocate(d->host.user, STEP_BYTES, 64, VAEMARK_MEMORY_WORKSPACE)))
+        memset(blocks[count++], 1, STEP_BYTES);
+    bool refused = count < STEPS;
+    while (count > 0)
+        d->host.release(d->host.user, blocks[--count]);
+    return refused ? fail(message, VAEMARK_OUT_OF_MEMORY, "the host refused 8 MiB")
+                   : fail(message, VAEMARK_INTERNAL, "the host never refused");
+}
+
 /* Faults that do not let the inner decoder have its way. True: the decode is over. */
 static bool spoil_process(struct vaemark_decoder *d, enum vaemark_status *status, struct vaemark_message *message) {
     static const char rubbish[] = "\x01\x02 this is not JSON {{{\n";
@@ -306,8 +337,12 @@ static bool spoil_process(struct vaemark_decoder *d, enum vaemark_status *status
         die(SIGKILL);
     if (fault("exit_in_decode"))
         _exit(0);
-    while (fault("hang_in_decode"))
+    if (fault("eats_memory") || (fault("eats_in_child") && fork() == 0))
+        eat_memory();
+    while (fault("hang_in_decode") || fault("eats_in_child"))
         pause();
+    if (fault("eats_host_memory"))
+        *status = eat_host_memory(d, message);
     if (fault("rubbish_on_socket") && getenv("VAEMARK_SOCKET_FD"))
         (void)!write(atoi(getenv("VAEMARK_SOCKET_FD")), rubbish, sizeof rubbish - 1);
     if (fault("typed_error_in_decode"))
