@@ -46,6 +46,10 @@ static bool option_is_off(const char *value) {
     return strcasecmp(value, "off") == 0 || strcasecmp(value, "false") == 0 || strcasecmp(value, "no") == 0;
 }
 
+bool option_is_asked(const char *value) {
+    return value && !option_is_off(value) && strcmp(value, "0") != 0;
+}
+
 struct vaemark_option option_typed(const struct option_text *text) {
     struct vaemark_option option = {.key = text->key, .type = VAEMARK_TEXT, .value.text = text->value};
     char *end = NULL;

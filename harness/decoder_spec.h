@@ -36,6 +36,8 @@ const char *option_list_find(const struct option_list *list, const char *key);
 enum vaemark_status option_list_set(struct option_list *list, const char *key, const char *value, struct error *error);
 /* True for on, true, yes, 1. */
 bool option_is_on(const char *value);
+/* True for a value that asks for something: "on", "corrected", but not NULL, off, false, no, 0. */
+bool option_is_asked(const char *value);
 /* The typed option; its texts point into `text`. on/off become booleans, whole numbers integers, the rest text. */
 struct vaemark_option option_typed(const struct option_text *text);
 

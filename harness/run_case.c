@@ -45,7 +45,7 @@ static bool is_declared_unsupported(struct judgement *j) {
         const char *option = json_string_value(json_object_get(entry, "option"));
         const char *reason = json_string_value(json_object_get(entry, "reason"));
         bool asked =
-            !option || strcmp(option, precision) == 0 || option_is_on(option_list_find(&j->item->options, option));
+            !option || strcmp(option, precision) == 0 || option_is_asked(option_list_find(&j->item->options, option));
         if (asked && (!type || strcmp(type, vae_type) == 0)) {
             set_outcome(j, "unsupported", reason ? reason : "declared by the backend");
             return true;

@@ -7,6 +7,7 @@
 #include "reference/execution.h"
 #include "reference/executor_options.h"
 #include "reference/fuse_qkv.h"
+#include "reference/tiling.h"
 
 struct vaemark_decoder {
     struct vaemark_host host;
@@ -136,12 +137,15 @@ static void decoder_unfuse(struct vaemark_decoder *decoder) {
 /* Takes over checked options. A failure leaves everything as it was. */
 static enum vaemark_status decoder_apply(struct vaemark_decoder *decoder, const struct executor_options *options,
                                          struct error *error) {
-    if (options->fuse_qkv) {
-        const enum vaemark_status status = decoder_fuse(decoder, error);
-        if (status != VAEMARK_OK) {
-            return status;
-        }
-    } else {
+    enum vaemark_status status = tiling_check(decoder->model->graph, options->tiling.mode, error);
+
+    if (status == VAEMARK_OK && options->fuse_qkv) {
+        status = decoder_fuse(decoder, error);
+    }
+    if (status != VAEMARK_OK) {
+        return status;
+    }
+    if (!options->fuse_qkv) {
         decoder_unfuse(decoder);
     }
     decoder->options = *options;
@@ -263,43 +267,79 @@ static enum vaemark_status reference_get_property(struct vaemark_decoder *decode
     return VAEMARK_OK;
 }
 
-/* Shapes of all values (the caller frees) and the plan. */
-static enum vaemark_status decoder_plan(struct vaemark_decoder *decoder, const struct vaemark_tensors *inputs,
-                                        struct shape **shapes, struct error *error) {
+/* What a decode of given inputs runs: the passes, and the shapes of all values for each shape of a pass. */
+struct decode_plan {
+    struct tiling tiling;
+    struct shape *shapes; /* value_count of each, one after the other; owned */
+};
+
+static struct shape *plan_shapes(const struct vaemark_decoder *decoder, const struct decode_plan *plan, int32_t shape) {
+    return plan->shapes + (size_t)shape * (size_t)decoder_graph(decoder)->value_count;
+}
+
+static enum vaemark_dtype decoder_dtype(const struct vaemark_decoder *decoder) {
+    return decoder->options.bits == 32 ? VAEMARK_F32 : VAEMARK_F64;
+}
+
+/* Shapes and bytes of each shape of a pass; only one runs at a time. */
+static enum vaemark_status decoder_plan_passes(struct vaemark_decoder *decoder, const struct vaemark_tensors *inputs,
+                                               const struct decode_plan *plan, struct error *error) {
     const struct vaemark_graph *graph = decoder_graph(decoder);
     const struct execution_settings settings = decoder_settings(decoder);
-    enum vaemark_status status;
+    struct vaemark_tensor items[sizeof graph->inputs / sizeof graph->inputs[0]];
+    enum vaemark_status status = VAEMARK_OK;
 
-    *shapes = calloc((size_t)graph->value_count + 1, sizeof **shapes);
-    if (*shapes == NULL) {
-        return error_set(error, VAEMARK_OUT_OF_MEMORY, "out of memory while planning");
+    memset(decoder->planned_bytes, 0, sizeof decoder->planned_bytes);
+    for (int32_t i = 0; status == VAEMARK_OK && i < tiling_shape_count(&plan->tiling); i++) {
+        const struct vaemark_tensors pass = tiling_shape_inputs(&plan->tiling, inputs, i, items);
+        uint64_t bytes[VAEMARK_MEMORY_CLASS_COUNT];
+        status = graph_infer_shapes(graph, &pass, plan_shapes(decoder, plan, i), error);
+        if (status == VAEMARK_OK) {
+            status = execution_plan(graph, plan_shapes(decoder, plan, i), &settings, bytes, error);
+        }
+        for (int c = 0; status == VAEMARK_OK && c < VAEMARK_MEMORY_CLASS_COUNT; c++) {
+            decoder->planned_bytes[c] = bytes[c] > decoder->planned_bytes[c] ? bytes[c] : decoder->planned_bytes[c];
+        }
     }
-    status = graph_infer_shapes(graph, inputs, *shapes, error);
-    if (status == VAEMARK_OK) {
-        status = execution_plan(graph, *shapes, &settings, decoder->planned_bytes, error);
-    }
-    if (status != VAEMARK_OK) {
-        free(*shapes);
-        *shapes = NULL;
-    }
+    decoder->planned_bytes[VAEMARK_MEMORY_ACTIVATIONS] +=
+        tiling_scratch_bytes(&plan->tiling, inputs, decoder_dtype(decoder));
     return status;
 }
 
-static struct vaemark_tensor decoder_image(const struct vaemark_decoder *decoder, const struct shape *shapes) {
-    return tensor_make("image", decoder->options.bits == 32 ? VAEMARK_F32 : VAEMARK_F64,
-                       &shapes[decoder_graph(decoder)->output], NULL);
+/* The caller frees plan->shapes. */
+static enum vaemark_status decoder_plan(struct vaemark_decoder *decoder, const struct vaemark_tensors *inputs,
+                                        struct decode_plan *plan, struct error *error) {
+    const struct vaemark_graph *graph = decoder_graph(decoder);
+    enum vaemark_status status;
+
+    plan->shapes = NULL;
+    status = tiling_plan(graph, inputs, &decoder->options.tiling, &plan->tiling, error);
+    if (status != VAEMARK_OK) {
+        return status;
+    }
+    plan->shapes =
+        calloc((size_t)tiling_shape_count(&plan->tiling) * (size_t)graph->value_count + 1, sizeof *plan->shapes);
+    if (plan->shapes == NULL) {
+        return error_set(error, VAEMARK_OUT_OF_MEMORY, "out of memory while planning");
+    }
+    status = decoder_plan_passes(decoder, inputs, plan, error);
+    if (status != VAEMARK_OK) {
+        free(plan->shapes);
+        plan->shapes = NULL;
+    }
+    return status;
 }
 
 static enum vaemark_status reference_prepare(struct vaemark_decoder *decoder, const struct vaemark_tensors *inputs,
                                              struct vaemark_tensor *image, struct vaemark_message *message) {
     struct error error = {.status = VAEMARK_OK};
-    struct shape *shapes;
+    struct decode_plan plan;
 
-    if (decoder_plan(decoder, inputs, &shapes, &error) != VAEMARK_OK) {
+    if (decoder_plan(decoder, inputs, &plan, &error) != VAEMARK_OK) {
         return message_from(message, &error);
     }
-    *image = decoder_image(decoder, shapes);
-    free(shapes);
+    *image = tensor_make("image", decoder_dtype(decoder), &plan.tiling.image, NULL);
+    free(plan.shapes);
     return VAEMARK_OK;
 }
 
@@ -328,34 +368,84 @@ static enum vaemark_status decode_check(const struct vaemark_tensors *inputs, co
     return VAEMARK_OK;
 }
 
-static enum vaemark_status reference_decode(struct vaemark_decoder *decoder, const struct vaemark_tensors *inputs,
-                                            struct vaemark_tensors *outputs, struct vaemark_message *message) {
+/* A decode while it runs. */
+struct decode_run {
+    struct vaemark_decoder *decoder;
+    const struct decode_plan *plan;
+    size_t entry_count; /* of the passes so far */
+};
+
+static enum vaemark_status decode_pass(void *context, int32_t shape, const struct vaemark_tensors *inputs,
+                                       const struct vaemark_tensor *image, struct error *error) {
+    struct decode_run *run = context;
+    struct vaemark_decoder *decoder = run->decoder;
     const struct vaemark_graph *graph = decoder_graph(decoder);
     const struct execution_settings settings = decoder_settings(decoder);
-    struct error error = {.status = VAEMARK_OK};
-    struct shape *shapes;
-    struct vaemark_trace_entry *entries;
+    struct vaemark_trace_entry *entries = decoder->entries + run->entry_count;
 
-    decoder_forget_trace(decoder);
-    if (decoder_plan(decoder, inputs, &shapes, &error) != VAEMARK_OK) {
-        return message_from(message, &error);
-    }
-    entries = reallocarray(decoder->entries, graph->node_count + 1, sizeof *entries);
-    if (entries == NULL) {
-        error_set(&error, VAEMARK_OUT_OF_MEMORY, "out of memory for the trace");
-    } else {
-        const struct vaemark_tensor image = decoder_image(decoder, shapes);
-        decoder->entries = entries;
-        if (decode_check(inputs, outputs, &image, &error) == VAEMARK_OK) {
-            execution_run(graph, shapes, &settings, &decoder->host, inputs, &outputs->items[0], entries, &error);
+    run->entry_count += graph->node_count;
+    return execution_run(graph, plan_shapes(decoder, run->plan, shape), &settings, &decoder->host, inputs, image,
+                         entries, error);
+}
+
+/* All passes, and the scratch they need. On success the trace is complete. */
+static enum vaemark_status decode_passes(struct vaemark_decoder *decoder, const struct decode_plan *plan,
+                                         const struct vaemark_tensors *inputs, const struct vaemark_tensor *image,
+                                         struct error *error) {
+    const size_t scratch_bytes = tiling_scratch_bytes(&plan->tiling, inputs, decoder_dtype(decoder));
+    struct decode_run context = {.decoder = decoder, .plan = plan};
+    struct tiling_run run = {.tiling = &plan->tiling,
+                             .inputs = inputs,
+                             .image = image,
+                             .threads = decoder_settings(decoder).threads,
+                             .decode = decode_pass,
+                             .context = &context};
+    enum vaemark_status status;
+
+    if (scratch_bytes > 0) {
+        run.scratch = decoder->host.allocate(decoder->host.user, scratch_bytes, 64, VAEMARK_MEMORY_ACTIVATIONS);
+        if (run.scratch == NULL) {
+            return error_set(error, VAEMARK_OUT_OF_MEMORY, "out of memory: %zu bytes for a tile were refused",
+                             scratch_bytes);
         }
     }
-    free(shapes);
-    if (error.status != VAEMARK_OK) {
+    status = tiling_run(&run, error);
+    if (scratch_bytes > 0) {
+        decoder->host.release(decoder->host.user, run.scratch);
+    }
+    if (status == VAEMARK_OK && plan->tiling.tiled) {
+        decoder->entries[context.entry_count++] = tiling_trace_entry(&run);
+    }
+    decoder->entry_count = status == VAEMARK_OK ? context.entry_count : 0;
+    return status;
+}
+
+static enum vaemark_status reference_decode(struct vaemark_decoder *decoder, const struct vaemark_tensors *inputs,
+                                            struct vaemark_tensors *outputs, struct vaemark_message *message) {
+    struct error error = {.status = VAEMARK_OK};
+    struct decode_plan plan;
+    struct vaemark_trace_entry *entries;
+    enum vaemark_status status;
+
+    decoder_forget_trace(decoder);
+    if (decoder_plan(decoder, inputs, &plan, &error) != VAEMARK_OK) {
         return message_from(message, &error);
     }
-    decoder->entry_count = graph->node_count;
-    return VAEMARK_OK;
+    entries =
+        reallocarray(decoder->entries, (size_t)tiling_pass_count(&plan.tiling) * decoder_graph(decoder)->node_count + 1,
+                     sizeof *entries);
+    if (entries == NULL) {
+        status = error_set(&error, VAEMARK_OUT_OF_MEMORY, "out of memory for the trace");
+    } else {
+        const struct vaemark_tensor image = tensor_make("image", decoder_dtype(decoder), &plan.tiling.image, NULL);
+        decoder->entries = entries;
+        status = decode_check(inputs, outputs, &image, &error);
+        if (status == VAEMARK_OK) {
+            status = decode_passes(decoder, &plan, inputs, &outputs->items[0], &error);
+        }
+    }
+    free(plan.shapes);
+    return status == VAEMARK_OK ? VAEMARK_OK : message_from(message, &error);
 }
 
 static enum vaemark_status reference_memory(struct vaemark_decoder *decoder, struct vaemark_memory *memory,

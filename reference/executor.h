@@ -4,8 +4,8 @@
 
 #include "reference/graph.h"
 
-/* The backend "reference" behind the ABI: options precision (fp32, fp64), threads, fuse_qkv. fp64 answers with an F64
- * image. */
+/* The backend "reference" behind the ABI: options precision (fp32, fp64), threads, fuse_qkv, tiling, slicing. fp64
+ * answers with an F64 image. */
 extern const struct vaemark_backend reference_backend;
 
 #endif

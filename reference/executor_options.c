@@ -7,7 +7,7 @@
 
 enum { MAX_THREADS = 1024 };
 
-const struct executor_options executor_options_default = {.bits = 32, .threads = 0, .fuse_qkv = 0};
+const struct executor_options executor_options_default = {.bits = 32};
 
 static const char *const option_keys[] = {"precision", "threads", "fuse_qkv", "tiling", "slicing", "isa", NULL};
 
@@ -15,15 +15,12 @@ static const char *const option_keys[] = {"precision", "threads", "fuse_qkv", "t
 static const char *const foreign_precisions[] = {"bf16", "fp16", "fp32-strict", NULL};
 static const char *const precisions[] = {"fp32", "fp64", "bf16", "fp16", "fp32-strict", NULL};
 
-#define NO_TILING    "the reference has no tiled decode yet"
-#define NO_SLICING   "the reference decodes a batch whole; it has no slicing yet"
 #define NO_PRECISION "the reference takes precision fp32 and fp64 only"
 
 /* Only where the capability table leaves a choice: what must be refused is refused, not declared. */
 const struct vaemark_unsupported executor_unsupported[] = {
-    {"AutoencoderKL", "tiling", NO_TILING},        {"AutoencoderTiny", "tiling", NO_TILING},
-    {"AutoencoderKL", "slicing", NO_SLICING},      {"AutoencoderTiny", "slicing", NO_SLICING},
-    {NULL, "precision=bf16", NO_PRECISION},        {NULL, "precision=fp16", NO_PRECISION},
+    {NULL, "precision=bf16", NO_PRECISION},
+    {NULL, "precision=fp16", NO_PRECISION},
     {NULL, "precision=fp32-strict", NO_PRECISION},
 };
 const size_t executor_unsupported_count = sizeof executor_unsupported / sizeof executor_unsupported[0];
@@ -64,23 +61,6 @@ static enum vaemark_status take_threads(struct executor_options *options, const 
     return VAEMARK_OK;
 }
 
-/* tiling, slicing: the VAE type's refusal comes first, then the reference's own. */
-static enum vaemark_status take_lacking(const char *vae_type, const struct vaemark_option *option, const char *reason,
-                                        struct error *error) {
-    enum vaemark_status status;
-
-    if (option->type != VAEMARK_BOOLEAN) {
-        return wrong_type(option, "true or false", error);
-    }
-    if (!option->value.boolean) {
-        return VAEMARK_OK;
-    }
-    status = capability_check(vae_type, option->key, error);
-    return status != VAEMARK_OK
-               ? status
-               : error_set(error, VAEMARK_UNSUPPORTED_OPTION, "option %s is not supported: %s", option->key, reason);
-}
-
 static enum vaemark_status take_fuse_qkv(struct executor_options *options, const char *vae_type,
                                          const struct vaemark_option *option, struct error *error) {
     if (option->type != VAEMARK_BOOLEAN) {
@@ -99,10 +79,10 @@ static enum vaemark_status take_fuse_qkv(struct executor_options *options, const
 static enum vaemark_status unknown_key(const char *key, struct error *error) {
     const char *nearest = text_nearest(key, option_keys);
 
-    return error_set(error, VAEMARK_UNKNOWN_OPTION,
-                     "backend reference has no option '%s'%s%s%s; it takes precision, threads and fuse_qkv", key,
-                     nearest == NULL ? "" : "; did you mean '", nearest == NULL ? "" : nearest,
-                     nearest == NULL ? "" : "'?");
+    return error_set(
+        error, VAEMARK_UNKNOWN_OPTION,
+        "backend reference has no option '%s'%s%s%s; it takes precision, threads, fuse_qkv, tiling and slicing", key,
+        nearest == NULL ? "" : "; did you mean '", nearest == NULL ? "" : nearest, nearest == NULL ? "" : "'?");
 }
 
 enum vaemark_status executor_options_take(struct executor_options *options, const char *vae_type,
@@ -118,11 +98,8 @@ enum vaemark_status executor_options_take(struct executor_options *options, cons
     if (strcmp(key, "fuse_qkv") == 0) {
         return take_fuse_qkv(options, vae_type, option, error);
     }
-    if (strcmp(key, "tiling") == 0) {
-        return take_lacking(vae_type, option, NO_TILING, error);
-    }
-    if (strcmp(key, "slicing") == 0) {
-        return take_lacking(vae_type, option, NO_SLICING, error);
+    if (strcmp(key, "tiling") == 0 || strcmp(key, "slicing") == 0) {
+        return tiling_option_take(&options->tiling, vae_type, option, error);
     }
     if (strcmp(key, "isa") == 0) {
         return error_set(error, VAEMARK_UNSUPPORTED_OPTION,
@@ -137,10 +114,11 @@ enum vaemark_status executor_options_get(const struct executor_options *options,
         {.key = "precision", .type = VAEMARK_TEXT, .value.text = options->bits == 32 ? "fp32" : "fp64"},
         {.key = "threads", .type = VAEMARK_INTEGER, .value.integer = options->threads},
         {.key = "fuse_qkv", .type = VAEMARK_BOOLEAN, .value.boolean = options->fuse_qkv},
-        {.key = "tiling", .type = VAEMARK_BOOLEAN, .value.boolean = 0},
-        {.key = "slicing", .type = VAEMARK_BOOLEAN, .value.boolean = 0},
     };
 
+    if (tiling_option_get(&options->tiling, key, value)) {
+        return VAEMARK_OK;
+    }
     for (size_t i = 0; i < sizeof values / sizeof values[0]; i++) {
         if (strcmp(values[i].key, key) == 0) {
             *value = values[i];

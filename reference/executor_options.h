@@ -2,12 +2,13 @@
 #ifndef REFERENCE_EXECUTOR_OPTIONS_H
 #define REFERENCE_EXECUTOR_OPTIONS_H
 
-#include "base/error.h"
+#include "reference/tiling.h"
 
 struct executor_options {
     int32_t bits;    /* precision: 32 or 64 */
     int32_t threads; /* 0: as many as the machine has */
     int32_t fuse_qkv;
+    struct tiling_request tiling; /* and slicing */
 };
 
 extern const struct executor_options executor_options_default;

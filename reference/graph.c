@@ -166,6 +166,7 @@ struct vaemark_graph *graph_clone(const struct vaemark_graph *graph) {
     copy->input_count = graph->input_count;
     copy->value_count = graph->value_count;
     copy->output = graph->output;
+    copy->tiling = graph->tiling;
     return copy;
 }
 

@@ -107,6 +107,21 @@ struct graph_input {
     int32_t scale;    /* height and width are the latents' times this */
 };
 
+/* How the framework's class decodes in tiles (reference/tiling.h); filled in by the model's builder. */
+enum graph_tiling_algorithm {
+    GRAPH_TILING_NONE = 0,
+    GRAPH_TILING_NEIGHBOURS, /* a tile is mixed with those above and to the left, and cropped (AutoencoderKL) */
+    GRAPH_TILING_CANVAS      /* tiles are laid over one another with rising weights (AutoencoderTiny) */
+};
+
+struct graph_tiling {
+    enum graph_tiling_algorithm algorithm;
+    int64_t factor;       /* image pixels a latent pixel, each way */
+    int64_t out_channels; /* of the image */
+    int64_t sample_size;  /* neighbours: of config.json, in image pixels, the first of a list; 0: none that is usable */
+    bool sample_size_is_list;
+};
+
 struct vaemark_graph {
     struct graph_node *nodes;
     size_t node_count, node_capacity;
@@ -115,7 +130,8 @@ struct vaemark_graph {
     struct graph_input inputs[4];
     size_t input_count;
     int32_t value_count;
-    int32_t output;            /* the value that is the image */
+    int32_t output; /* the value that is the image */
+    struct graph_tiling tiling;
     struct graph_arena *arena; /* strings and constants */
 };
 

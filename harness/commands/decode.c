@@ -29,8 +29,8 @@ static const struct cli_option option_table[] = {
     {"backend", "B", "cpu (default), reference, plugin:FILE.so, exec:'COMMAND'"},
     {"precision", "P", "fp32 (default); fp64 on reference"},
     {"fuse-qkv", NULL, "join the projections of attention (AutoencoderKL alone takes it)"},
-    {"tiling", NULL, "decode in tiles (plug-ins and workers that can; no built-in backend does yet)"},
-    {"slicing", NULL, "decode the samples of a batch one by one (likewise)"},
+    {"tiling", "[=HOW]", "decode in tiles as the framework does; =corrected: right where the framework is not"},
+    {"slicing", NULL, "decode the samples of a batch one by one"},
     {"threads", "N", "threads (default 0: all CPUs)"},
     {"option", "KEY=VALUE", "another option of the backend; may be repeated"},
     {"trace", "FILE", "what was launched, one JSON object a line; - for standard output"},
@@ -53,12 +53,30 @@ static const struct cli_usage usage = {
         "4 the harness failed.",
 };
 
+static enum vaemark_status take_tiling(struct decode_options *decode, const char *how, struct error *error) {
+    static const char *const known[] = {"on", "off", "corrected", NULL};
+    const char *nearest = text_nearest(how, known);
+    for (size_t i = 0; known[i]; i++) {
+        if (strcmp(how, known[i]) == 0) {
+            return option_list_set(&decode->options, "tiling", how, error);
+        }
+    }
+    if (!*how) {
+        return option_list_set(&decode->options, "tiling", "on", error);
+    }
+    return error_set(error, VAEMARK_INVALID_ARGUMENT, "--tiling is on, off or corrected, not '%s'%s%s%s", how,
+                     nearest ? "; did you mean " : "", nearest ? nearest : "", nearest ? "?" : "");
+}
+
 static enum vaemark_status take_option(struct decode_options *decode, const char *option, const char *value,
                                        struct error *error) {
     if (strcmp(option, "fuse-qkv") == 0) {
         return option_list_set(&decode->options, "fuse_qkv", "on", error);
     }
-    if (strcmp(option, "tiling") == 0 || strcmp(option, "slicing") == 0) {
+    if (strcmp(option, "tiling") == 0) {
+        return take_tiling(decode, value, error);
+    }
+    if (strcmp(option, "slicing") == 0) {
         return option_list_set(&decode->options, option, "on", error);
     }
     if (strcmp(option, "threads") == 0) {
@@ -241,6 +259,21 @@ static void note(const char *text) {
     progress_note(text);
 }
 
+/* The refusals that need no worker: nobody has to wait for weights to hear them. */
+static enum vaemark_status check_capabilities(const struct decode_options *decode, const char *vae_type,
+                                              struct error *error) {
+    enum vaemark_status status = VAEMARK_OK;
+    for (size_t i = 0; status == VAEMARK_OK && i < decode->options.count; i++) {
+        const struct option_text *option = &decode->options.items[i];
+        for (size_t k = 0; capability_options[k]; k++) {
+            if (strcmp(option->key, capability_options[k]) == 0 && option_is_asked(option->value)) {
+                status = capability_check(vae_type, option->key, error);
+            }
+        }
+    }
+    return status;
+}
+
 static enum vaemark_status run_decode(const struct decode_options *decode, struct models *models, bool *worker_lost,
                                       struct error *error) {
     struct decoder_spec spec;
@@ -254,11 +287,8 @@ static enum vaemark_status run_decode(const struct decode_options *decode, struc
     if (status == VAEMARK_OK) {
         status = models_open_path(models, decode->model, decode->weights, &model, error);
     }
-    /* The one refusal that needs no worker: nobody has to wait for weights to hear it. */
-    for (size_t i = 0; status == VAEMARK_OK && spec.own && i < decode->options.count; i++) {
-        if (option_is_on(decode->options.items[i].value) && strcmp(decode->options.items[i].key, "fuse_qkv") == 0) {
-            status = capability_check(model->model->type->name, "fuse_qkv", error);
-        }
+    if (status == VAEMARK_OK && spec.own) {
+        status = check_capabilities(decode, model->model->type->name, error);
     }
     if (status == VAEMARK_OK) {
         status = inputs_read(model->model->graph, decode->latents, 0, decode->allow_nonfinite, &set, error);

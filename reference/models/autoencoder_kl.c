@@ -19,6 +19,8 @@ struct autoencoder_kl {
 
 #define NORM_EPSILON 1e-6
 
+enum { DEFAULT_SAMPLE_SIZE = 32 };
+
 /* Leaves a picture with a standard deviation of about 0.4 behind a norm and a SiLU. */
 #define CONV_OUT_GAIN 0.67
 
@@ -112,5 +114,13 @@ enum vaemark_status autoencoder_kl_build(const json_t *json, const struct weight
     struct builder b;
     builder_begin(&b);
     value latents = builder_input(&b, "latents", 4, kl.latent_channels, 1);
-    return builder_finish(&b, decoder(&b, latents, &kl), graph, error);
+    status = builder_finish(&b, decoder(&b, latents, &kl), graph, error);
+    if (status == VAEMARK_OK) {
+        struct graph_tiling *tiling = &(*graph)->tiling;
+        tiling->algorithm = GRAPH_TILING_NEIGHBOURS;
+        tiling->factor = (int64_t)1 << (kl.block_out_channels.count - 1);
+        tiling->out_channels = kl.out_channels;
+        tiling->sample_size = config_sample_size(&config, DEFAULT_SAMPLE_SIZE, &tiling->sample_size_is_list);
+    }
+    return status;
 }

@@ -142,6 +142,14 @@ static void center_synthetic_pictures(struct vaemark_graph *graph) {
     graph->parameters[graph->parameter_count - 1].synthetic_mean = 0.5;
 }
 
+static struct graph_tiling tiling_of(const struct autoencoder_tiny *tiny) {
+    struct graph_tiling tiling = {.algorithm = GRAPH_TILING_CANVAS, .factor = 1, .out_channels = tiny->out_channels};
+    for (int32_t level = 1; level < tiny->num_decoder_blocks.count; level++) {
+        tiling.factor *= tiny->upsampling_scaling_factor;
+    }
+    return tiling;
+}
+
 enum vaemark_status autoencoder_tiny_build(const json_t *json, const struct weights *weights,
                                            struct vaemark_graph **graph, struct error *error) {
     struct config config;
@@ -156,6 +164,7 @@ enum vaemark_status autoencoder_tiny_build(const json_t *json, const struct weig
     value latents = builder_input(&b, "latents", 4, tiny.latent_channels, 1);
     status = builder_finish(&b, decoder(&b, latents, &tiny), graph, error);
     if (status == VAEMARK_OK) {
+        (*graph)->tiling = tiling_of(&tiny);
         center_synthetic_pictures(*graph);
     }
     return status;

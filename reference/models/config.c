@@ -180,3 +180,15 @@ void config_check_latent_scale(struct config *config) {
         }
     }
 }
+
+int64_t config_sample_size(const struct config *config, int64_t fallback, bool *is_list) {
+    enum { MAX_SAMPLE_SIZE = 1 << 24 };
+    const json_t *value = find(config, "sample_size");
+
+    *is_list = json_is_array(value);
+    if (value == NULL) {
+        return fallback;
+    }
+    value = *is_list ? json_array_get(value, 0) : value;
+    return in_range(value, 1, MAX_SAMPLE_SIZE) ? json_integer_value(value) : 0;
+}

@@ -50,6 +50,11 @@ void config_check_groups(struct config *config, const char *key, const struct co
 /* scaling_factor and shift_factor, which decoding does not use, must be finite numbers or null where present. */
 void config_check_latent_scale(struct config *config);
 
+/* "sample_size", the side of the pictures that a model was trained on, in pixels, or the first of a list of sides,
+ * which *is_list tells. Decoding does not need it, but tiling: 0 where it is neither, the fallback where the key is
+ * absent. */
+int64_t config_sample_size(const struct config *config, int64_t fallback, bool *is_list);
+
 /* Passes a config's error on to the caller's; VAEMARK_OK where there is none. */
 enum vaemark_status config_finish(const struct config *config, struct error *error);
 
