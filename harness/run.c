@@ -16,6 +16,7 @@
 #include "harness/run_internal.h"
 #include "results/show.h"
 #include "results/store.h"
+#include "results/verdict.h"
 
 /* Roughly seconds: a worker's start and its budget of samples, and a dozen decodes for checks and oracles. */
 static double case_cost(const struct suite *suite, const struct run_case *item) {
@@ -80,39 +81,11 @@ static enum vaemark_status run_cases(struct run *run, struct record *record, str
     return status;
 }
 
-/* ---- The verdict ---- */
+/* ---- The end ---- */
 
-static int code_of_outcome(const char *outcome) {
-    static const struct {
-        const char *outcome;
-        int code;
-    } codes[] = {
-        {"passed", EXIT_CODE_PASSED},         {"refused", EXIT_CODE_PASSED}, {"waived", EXIT_CODE_PASSED},
-        {"unsupported", EXIT_CODE_PASSED},    {"skipped", EXIT_CODE_PASSED}, {"mistrusted", EXIT_CODE_INCONCLUSIVE},
-        {"unstable", EXIT_CODE_INCONCLUSIVE},
-    };
-    for (size_t i = 0; i < sizeof codes / sizeof *codes; i++) {
-        if (strcmp(codes[i].outcome, outcome) == 0) {
-            return codes[i].code;
-        }
-    }
-    return EXIT_CODE_FAILED;
-}
-
-/* The worst wins: failed over inconclusive; nothing compared is inconclusive, never green. */
-static int judge_run(const struct record *record) {
-    int worst = EXIT_CODE_PASSED;
-    bool compared = false;
-    for (size_t i = 0; i < record->tables[TABLE_CASES].count; i++) {
-        const char *outcome = RECORD_ROW(record, TABLE_CASES, i, case_row)->outcome;
-        int code = code_of_outcome(outcome);
-        compared |= strcmp(outcome, "unsupported") != 0 && strcmp(outcome, "skipped") != 0;
-        if (worst == EXIT_CODE_PASSED || code == EXIT_CODE_FAILED) {
-            worst = code == EXIT_CODE_PASSED ? worst : code;
-        }
-    }
-    return worst == EXIT_CODE_PASSED && !compared ? EXIT_CODE_INCONCLUSIVE : worst;
-}
+_Static_assert((int)VERDICT_PASSED == (int)EXIT_CODE_PASSED && (int)VERDICT_FAILED == (int)EXIT_CODE_FAILED &&
+                   (int)VERDICT_INCONCLUSIVE == (int)EXIT_CODE_INCONCLUSIVE,
+               "a verdict is an exit code");
 
 static int terminal_columns(void) {
     struct winsize size;
@@ -141,7 +114,9 @@ static int finish(const struct run *run, struct record *record, int64_t start_ns
     char text[64];
     snprintf(text, sizeof text, "%.3f", (double)(clock_monotonic_ns() - start_ns) * 1e-9);
     record_add_fact(record, "run_duration", text, "s");
-    int code = judge_run(record);
+    struct verdict verdict;
+    verdict_of(record, &verdict);
+    int code = verdict.exit_code;
     snprintf(text, sizeof text, "%d", code);
     record_add_fact(record, "run_exit_code", text, "1");
     if (!store_write(run->out, record, &failure)) {
@@ -156,9 +131,7 @@ static int finish(const struct run *run, struct record *record, int64_t start_ns
                "it)\n",
                run->out, run->out, run->out);
     }
-    if (code == EXIT_CODE_INCONCLUSIVE) {
-        printf("Inconclusive: nothing was compared, or figures could not be trusted.\n");
-    }
+    printf("\n%s\n", verdict.sentence);
     return code;
 }
 
