@@ -36,5 +36,14 @@ bool report_write(const struct record *record, const char *folder, const char *s
     if (!make_folder(folder[0] ? folder : ".", error) || !pictures_write(record, folder[0] ? folder : ".", error)) {
         return false;
     }
-    return gnuplot_draw_all(record, folder[0] ? folder : ".", scripts_folder, error);
+    for (int id = 0; id < PLOT_COUNT; id++) {
+        struct plot *plot = plot_create(record, (enum plot_id)id);
+        bool done = plot || results_fail(error, "%s: out of memory", folder);
+        done = done && gnuplot_draw(plot, record, folder[0] ? folder : ".", scripts_folder, error);
+        plot_free(plot);
+        if (!done) {
+            return false;
+        }
+    }
+    return true;
 }

@@ -4,7 +4,7 @@
 
 #include "results/store.h"
 
-/* Writes pictures (PNG) and the plots of results/plot.h (PNG and SVG) into `folder`, which is made if needed.
+/* Writes pictures (PNG) and plots latency, memory, psnr (PNG and SVG) by case into `folder`, which is made if needed.
  * `scripts_folder` holds the gnuplot scripts. */
 bool report_write(const struct record *record, const char *folder, const char *scripts_folder,
                   struct results_error *error);

@@ -39,7 +39,7 @@ fi
 echo
 echo "Results in $source/out:"
 echo "  run.h5                            every figure, sample, check and picture"
-echo "  latency, psnr, ... .png .svg      plots by case"
+echo "  latency, memory, psnr .png .svg   plots by case"
 echo "  ..._decoded.png, ..._error.png    decoded pictures, and where they differ from the reference"
 echo "Look closer with: build/vaemark show out/run.h5"
 exit "$status"

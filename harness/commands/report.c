@@ -71,7 +71,7 @@ int command_report(int argc, char **argv) {
     }
     int code = write_report(record, options.folder);
     if (code == EXIT_CODE_PASSED) {
-        printf("Pictures and plots (.png and .svg) are in %s\n", options.folder);
+        printf("Pictures and plots (latency, memory, psnr; .png and .svg) are in %s\n", options.folder);
     }
     record_free(record);
     return code;

@@ -1,5 +1,0 @@
-#include "results/plot_build.h"
-
-void plot_build_fuse_qkv(struct plot *plot, const struct record *record) {
-    (void)plot, (void)record;
-}
