@@ -15,7 +15,7 @@ static const struct command {
     {"list", "list backends, models, suites, cases or checks", command_list},
     {"show", "show what a run recorded, for people or as JSON or CSV", command_show},
     {"decode", "decode latents once, to a picture or a tensor file", command_decode},
-    {"report", "write a run's pictures and plots into a folder", command_report},
+    {"report", "one page of a run, or of several, with plots and pictures", command_report},
     {"serve", "be a worker (started by vaemark itself)", command_serve},
 };
 enum { COMMAND_COUNT = sizeof commands / sizeof commands[0] };

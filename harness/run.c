@@ -15,6 +15,8 @@
 #include "harness/run_case.h"
 #include "harness/run_internal.h"
 #include "results/show.h"
+#include "results/store.h"
+#include "results/verdict.h"
 
 /* Roughly seconds: a worker's start and its budget of samples, and a dozen decodes for checks and oracles. */
 static double case_cost(const struct suite *suite, const struct run_case *item) {
@@ -44,71 +46,14 @@ static enum vaemark_status need_all_weights(struct selection *selection, struct 
     return status;
 }
 
-/* What a run is made of while it goes on. */
-struct run_state {
-    struct record *record;
-    struct run_journal journal;
-    int64_t start_ns;
-};
-
-static double elapsed_s(const struct run_state *state) {
-    return (double)(clock_monotonic_ns() - state->start_ns) * 1e-9;
-}
-
-static int code_of_fault(enum vaemark_status status) {
-    return status == VAEMARK_BAD_INPUT || status == VAEMARK_INVALID_ARGUMENT ? EXIT_CODE_USAGE : EXIT_CODE_HARNESS;
-}
-
-static const struct case_row *find_row(const struct record *record, const char *id) {
-    const struct table *cases = &record->tables[TABLE_CASES];
-    for (size_t i = 0; i < cases->count; i++) {
-        const struct case_row *row = RECORD_ROW(record, TABLE_CASES, i, case_row);
-        if (strcmp(row->id, id) == 0) {
-            return row;
-        }
-    }
-    return NULL;
-}
-
-/* The harness could not try a case: that costs the case, and shows in the exit code. False where not even its row is
- * there, so that a file would miss it without a word. */
-static bool record_fault(struct record *record, const struct run_case *item, const struct error *fault) {
-    struct table *cases = &record->tables[TABLE_CASES];
-    struct case_row *row = cases->count ? (struct case_row *)cases->rows + cases->count - 1 : NULL;
-    if (!row || strcmp(row->id, item->id) != 0) {
-        return false;
-    }
-    char text[1600], code[16];
-    row->outcome = "failed";
-    row->reason = record_format(record, "vaemark could not try it: %s", error_text(fault, text, sizeof text));
-    const char *before = record_fact(record, "run_fault_exit_code");
-    bool worse = code_of_fault(fault->status) == EXIT_CODE_HARNESS || !before;
-    snprintf(code, sizeof code, "%d", code_of_fault(fault->status));
-    return !worse || record_add_fact(record, "run_fault_exit_code", code, "1");
-}
-
-static enum vaemark_status run_one(const struct run *run, struct run_state *state, const struct run_settings *settings,
-                                   struct oracles *oracles, const struct run_case *item, struct error *error) {
-    const char *outcome = "";
-    char *repro = selection_repro(&run->selection, item, run->threads);
-    enum vaemark_status status = run_case(settings, item, oracles, state->record, repro, &outcome, error);
-    if (status != VAEMARK_OK && record_fault(state->record, item, error)) {
-        status = VAEMARK_OK;
-    }
-    if (status == VAEMARK_OK) {
-        run_journal_append(&state->journal, state->record, elapsed_s(state));
-    }
-    free(repro);
-    return status;
-}
-
-static enum vaemark_status run_cases(const struct run *run, struct run_state *state, struct error *error) {
-    const struct selection *selection = &run->selection;
-    struct run_settings settings = {.suite = selection->suite,
-                                    .threads = run->threads,
-                                    .seed = selection->models.seed,
-                                    .timeout_s = run_timeout_s(run),
-                                    .memory_limit_bytes = run_memory_limit_bytes(run)};
+static enum vaemark_status run_cases(struct run *run, struct record *record, struct error *error) {
+    struct selection *selection = &run->selection;
+    struct run_settings settings = {
+        .suite = selection->suite,
+        .threads = run->threads,
+        .seed = selection->models.seed,
+        .timeout_s = run->timeout_s > 0 ? run->timeout_s : selection->suite->timeout_s,
+        .memory_limit_bytes = run->memory_limit_bytes ? run->memory_limit_bytes : selection->suite->memory_limit_bytes};
     struct oracles oracles = {
         .seed = settings.seed, .threads = settings.threads, .timeout_s = selection->suite->timeout_s * 4};
     struct progress progress;
@@ -120,56 +65,27 @@ static enum vaemark_status run_cases(const struct run *run, struct run_state *st
     enum vaemark_status status = VAEMARK_OK;
     for (size_t i = 0; status == VAEMARK_OK && i < selection->cases.count; i++) {
         const struct run_case *item = &selection->cases.items[i];
-        double cost = case_cost(selection->suite, item);
-        if (find_row(state->record, item->id)) {
-            progress_resumed(&progress, cost);
-            continue;
-        }
+        const char *outcome = "";
+        char *repro = selection_repro(selection, item, run->threads);
         progress_case(&progress, item->id);
-        status = run_one(run, state, &settings, &oracles, item, error);
+        status = run_case(&settings, item, &oracles, record, repro, &outcome, error);
         if (status == VAEMARK_OK) {
-            const struct case_row *row = find_row(state->record, item->id);
-            progress_outcome(&progress, item->id, row->outcome, row->reason, cost);
+            const struct case_row *row =
+                RECORD_ROW(record, TABLE_CASES, record->tables[TABLE_CASES].count - 1, case_row);
+            progress_outcome(&progress, item->id, outcome, row->reason, case_cost(selection->suite, item));
         }
+        free(repro);
     }
     progress_end(&progress);
     oracles_free(&oracles);
     return status;
 }
 
-/* ---- The verdict ---- */
+/* ---- The end ---- */
 
-static int code_of_outcome(const char *outcome) {
-    static const struct {
-        const char *outcome;
-        int code;
-    } codes[] = {
-        {"passed", EXIT_CODE_PASSED},         {"refused", EXIT_CODE_PASSED}, {"waived", EXIT_CODE_PASSED},
-        {"unsupported", EXIT_CODE_PASSED},    {"skipped", EXIT_CODE_PASSED}, {"mistrusted", EXIT_CODE_INCONCLUSIVE},
-        {"unstable", EXIT_CODE_INCONCLUSIVE},
-    };
-    for (size_t i = 0; i < sizeof codes / sizeof *codes; i++) {
-        if (strcmp(codes[i].outcome, outcome) == 0) {
-            return codes[i].code;
-        }
-    }
-    return EXIT_CODE_FAILED;
-}
-
-/* The worst wins: failed over inconclusive; nothing compared is inconclusive, never green. */
-static int judge_run(const struct record *record) {
-    int worst = EXIT_CODE_PASSED;
-    bool compared = false;
-    for (size_t i = 0; i < record->tables[TABLE_CASES].count; i++) {
-        const char *outcome = RECORD_ROW(record, TABLE_CASES, i, case_row)->outcome;
-        int code = code_of_outcome(outcome);
-        compared |= strcmp(outcome, "unsupported") != 0 && strcmp(outcome, "skipped") != 0;
-        if (worst == EXIT_CODE_PASSED || code == EXIT_CODE_FAILED) {
-            worst = code == EXIT_CODE_PASSED ? worst : code;
-        }
-    }
-    return worst == EXIT_CODE_PASSED && !compared ? EXIT_CODE_INCONCLUSIVE : worst;
-}
+_Static_assert((int)VERDICT_PASSED == (int)EXIT_CODE_PASSED && (int)VERDICT_FAILED == (int)EXIT_CODE_FAILED &&
+                   (int)VERDICT_INCONCLUSIVE == (int)EXIT_CODE_INCONCLUSIVE,
+               "a verdict is an exit code");
 
 static int terminal_columns(void) {
     struct winsize size;
@@ -193,96 +109,62 @@ static enum vaemark_status prepare_out(const char *path, struct error *error) {
     return status;
 }
 
-static void say_result(const struct run *run, const struct record *record, int code, bool written) {
+static int finish(const struct run *run, struct record *record, int64_t start_ns) {
+    struct results_error failure = {{0}};
+    char text[64];
+    snprintf(text, sizeof text, "%.3f", (double)(clock_monotonic_ns() - start_ns) * 1e-9);
+    record_add_fact(record, "run_duration", text, "s");
+    struct verdict verdict;
+    verdict_of(record, &verdict);
+    int code = verdict.exit_code;
+    snprintf(text, sizeof text, "%d", code);
+    record_add_fact(record, "run_exit_code", text, "1");
+    if (!store_write(run->out, record, &failure)) {
+        fprintf(stderr, "vaemark: %s\n", failure.message);
+        code = EXIT_CODE_HARNESS;
+    }
     show_summary(stdout, record, terminal_columns());
     printf("\n");
     show_fuse_qkv_sentence(stdout, record);
-    if (written) {
+    if (code != EXIT_CODE_HARNESS) {
         printf("\nResult file: %s ('vaemark show %s CASE' tells all about a case; 'vaemark report %s --out DIR' draws "
                "it)\n",
                run->out, run->out, run->out);
     }
-    if (code == EXIT_CODE_INCONCLUSIVE) {
-        printf("Inconclusive: nothing was compared, or figures could not be trusted.\n");
-    }
-}
-
-static int finish(const struct run *run, struct run_state *state) {
-    struct results_error failure = {{0}};
-    struct record *record = state->record;
-    char text[64];
-    snprintf(text, sizeof text, "%.3f", state->journal.spent_s + elapsed_s(state));
-    record_add_fact(record, "run_duration", text, "s");
-    const char *fault = record_fact(record, "run_fault_exit_code");
-    int code = fault ? (int)strtol(fault, NULL, 10) : judge_run(record);
-    snprintf(text, sizeof text, "%d", code);
-    record_add_fact(record, "run_exit_code", text, "1");
-    bool written = store_write(run->out, record, &failure);
-    if (written) {
-        run_journal_done(&state->journal);
-    } else {
-        fprintf(stderr, "vaemark: %s; all cases are in %s, and the same command with --resume writes the file\n",
-                failure.message, state->journal.path);
-        code = EXIT_CODE_HARNESS;
-    }
-    say_result(run, record, code, written);
+    printf("\n%s\n", verdict.sentence);
     return code;
-}
-
-/* --resume of what is finished: the same answer again. */
-static int repeat_answer(const struct run *run, const struct record *record) {
-    const char *code = record_fact(record, "run_exit_code");
-    fprintf(stderr, "%s is finished: there is nothing to resume\n", run->out);
-    say_result(run, record, code ? (int)strtol(code, NULL, 10) : judge_run(record), true);
-    return code ? (int)strtol(code, NULL, 10) : judge_run(record);
-}
-
-/* From an open journal to the result file. */
-static int run_with_journal(struct run *run, struct run_state *state, int argc, char **argv, struct error *error) {
-    state->record = record_create();
-    if (!state->record) {
-        error_set(error, VAEMARK_OUT_OF_MEMORY, "not enough memory for a record");
-        cli_print_error(error);
-        return EXIT_CODE_HARNESS;
-    }
-    run_record_facts(run, state->record, argc, argv);
-    enum vaemark_status status = run_journal_check(&state->journal, run, state->record, error);
-    if (status == VAEMARK_OK) {
-        status = need_all_weights(&run->selection, state->record, error);
-    }
-    if (status == VAEMARK_OK) {
-        status = run_journal_begin(&state->journal, run, &state->record, error);
-    }
-    if (status == VAEMARK_OK && state->journal.finished) {
-        return repeat_answer(run, state->journal.before.record);
-    }
-    if (status == VAEMARK_OK) {
-        status = run_cases(run, state, error);
-    }
-    if (status != VAEMARK_OK) {
-        cli_print_error(error);
-        return code_of_fault(status);
-    }
-    return finish(run, state);
 }
 
 int run_suite(struct run *run, int argc, char **argv) {
     struct error error = {0};
-    struct run_state state = {.start_ns = clock_monotonic_ns()};
+    int64_t start_ns = clock_monotonic_ns();
     enum vaemark_status status = selection_expand(&run->selection, &error);
     if (status == VAEMARK_OK) {
         status = prepare_out(run->out, &error);
     }
-    if (status == VAEMARK_OK) {
-        status = run_journal_open(&state.journal, run, &error);
-    }
-    int code = EXIT_CODE_USAGE;
     if (status != VAEMARK_OK) {
         cli_print_error(&error);
-    } else {
-        code = run_with_journal(run, &state, argc, argv, &error);
+        return EXIT_CODE_USAGE;
     }
-    run_journal_close(&state.journal);
-    record_free(state.record);
+    struct record *record = record_create();
+    if (!record) {
+        error_set(&error, VAEMARK_OUT_OF_MEMORY, "not enough memory for a record");
+        cli_print_error(&error);
+        return EXIT_CODE_HARNESS;
+    }
+    run_record_facts(run, record, argc, argv);
+    int code = EXIT_CODE_HARNESS;
+    if ((status = need_all_weights(&run->selection, record, &error)) != VAEMARK_OK) {
+        cli_print_error(&error);
+        code = status == VAEMARK_BAD_INPUT ? EXIT_CODE_USAGE : EXIT_CODE_HARNESS;
+    } else {
+        status = run_cases(run, record, &error);
+        if (status != VAEMARK_OK) {
+            cli_print_error(&error);
+        } else {
+            code = finish(run, record, start_ns);
+        }
+    }
+    record_free(record);
     return code;
 }

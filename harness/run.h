@@ -11,7 +11,6 @@ struct run {
     double timeout_s;            /* 0: the suite's */
     uint64_t memory_limit_bytes; /* 0: the suite's */
     const char *out;
-    bool resume, fresh; /* go on with an interrupted run; throw its journal away */
 };
 
 /* Expands the selection, runs its cases and writes the result file. Returns the exit code. */

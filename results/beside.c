@@ -66,7 +66,7 @@ static bool write_all(int descriptor, const char *bytes, size_t size_bytes) {
 
 /* So that the new name itself survives a power cut. A folder that cannot be synced is no reason to fail: the file is
  * there. */
-void beside_sync_folder(const char *path) {
+static void sync_folder_of(const char *path) {
     const char *slash = strrchr(path, '/');
     char *folder = slash ? strndup(path, (size_t)(slash - path) + 1) : strdup(".");
     int descriptor = folder ? open(folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC) : -1;
@@ -92,7 +92,7 @@ bool beside_commit(const char *temporary_path, const char *path, struct results_
         unlink(temporary_path);
         return fail_writing(error, path, number);
     }
-    beside_sync_folder(path);
+    sync_folder_of(path);
     return true;
 }
 

@@ -10,24 +10,38 @@
 
 enum { NAME_BYTES = 200 }; /* file systems take 255, and ".png" and ".PID.part" are to come */
 
-bool picture_write_png(const char *path, const uint8_t *pixels, int64_t height, int64_t width,
-                       struct results_error *error) {
+bool picture_encode_png(void **bytes, size_t *size_bytes, const uint8_t *pixels, int64_t height, int64_t width,
+                        struct results_error *error) {
+    *bytes = NULL;
     if (height <= 0 || width <= 0 || height > INT32_MAX || width > INT32_MAX / 3) {
-        return results_fail(error, "%s: a picture of %lld x %lld pixels cannot be a PNG file", path, (long long)height,
+        return results_fail(error, "a picture of %lld x %lld pixels cannot be a PNG file", (long long)height,
                             (long long)width);
     }
     png_image image = {.version = PNG_IMAGE_VERSION,
                        .width = (png_uint_32)width,
                        .height = (png_uint_32)height,
                        .format = PNG_FORMAT_RGB};
-    png_alloc_size_t size_bytes = PNG_IMAGE_PNG_SIZE_MAX(image);
-    void *bytes = malloc(size_bytes);
-    bool done = bytes && png_image_write_to_memory(&image, bytes, &size_bytes, 0, pixels, 0, NULL);
+    png_alloc_size_t used = PNG_IMAGE_PNG_SIZE_MAX(image);
+    *bytes = malloc(used);
+    bool done = *bytes && png_image_write_to_memory(&image, *bytes, &used, 0, pixels, 0, NULL);
     if (!done) {
-        results_fail(error, "%s: cannot be made: %s", path, bytes ? image.message : "out of memory");
+        results_fail(error, "%s", *bytes ? image.message : "out of memory");
+        free(*bytes);
+        *bytes = NULL;
     }
-    done = done && beside_write(path, &(struct piece){bytes, size_bytes}, 1, error);
+    *size_bytes = used;
     png_image_free(&image);
+    return done;
+}
+
+bool picture_write_png(const char *path, const uint8_t *pixels, int64_t height, int64_t width,
+                       struct results_error *error) {
+    void *bytes = NULL;
+    size_t size_bytes = 0;
+    struct results_error reason = {""};
+    bool done = picture_encode_png(&bytes, &size_bytes, pixels, height, width, &reason) ||
+                results_fail(error, "%s: cannot be made: %s", path, reason.message);
+    done = done && beside_write(path, &(struct piece){bytes, size_bytes}, 1, error);
     free(bytes);
     return done;
 }

@@ -2,13 +2,12 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "results/fuse_qkv.h"
 #include "results/show.h"
-
-enum verdict { NOT_ASKED, RAN, REFUSED, WENT_WRONG, UNDECIDED };
 
 struct verdicts {
     const struct record *record;
-    enum verdict *of_case; /* as many as cases */
+    enum fuse_qkv_verdict *of_case; /* as many as cases */
 };
 
 static const struct case_row *case_at(const struct verdicts *v, size_t index) {
@@ -19,55 +18,7 @@ static size_t case_count(const struct verdicts *v) {
     return v->record->tables[TABLE_CASES].count;
 }
 
-static bool has_prefix(const char *text, const char *prefix) {
-    return strncmp(text, prefix, strlen(prefix)) == 0;
-}
-
-/* Is there a check of this case with that outcome, whose name begins so? Returns it, or NULL. */
-static const struct check_row *find_check(const struct record *record, const char *case_id, const char *prefix,
-                                          const char *outcome) {
-    for (size_t i = 0; i < record->tables[TABLE_CHECKS].count; i++) {
-        const struct check_row *check = RECORD_ROW(record, TABLE_CHECKS, i, check_row);
-        if (strcmp(check->case_id, case_id) == 0 && has_prefix(check->name, prefix) &&
-            strcmp(check->outcome, outcome) == 0) {
-            return check;
-        }
-    }
-    return NULL;
-}
-
-static bool asks_for_fuse_qkv(const struct case_row *row) {
-    static const char name[] = "fuse_qkv";
-    for (const char *at = row->options; (at = strstr(at, name)); at++) {
-        char before = at == row->options ? '+' : at[-1];
-        char after = at[sizeof name - 1];
-        if (before == '+' && (after == '+' || after == '=' || after == '\0')) {
-            return true;
-        }
-    }
-    return false;
-}
-
-static enum verdict judge(const struct record *record, const struct case_row *row) {
-    if (!asks_for_fuse_qkv(row)) {
-        return NOT_ASKED;
-    }
-    if (find_check(record, row->id, "fuse-qkv/", "failed")) {
-        return WENT_WRONG;
-    }
-    /* Failed: something else of the case failed. Anything but these three ended before all was checked. */
-    bool finished = strcmp(row->outcome, "passed") == 0 || strcmp(row->outcome, "failed") == 0 ||
-                    strcmp(row->outcome, "refused") == 0;
-    if (finished && find_check(record, row->id, "fuse-qkv/refused", "passed")) {
-        return REFUSED;
-    }
-    if (finished && find_check(record, row->id, "fuse-qkv/accepted", "passed") && row->fused_modules >= 0) {
-        return RAN;
-    }
-    return UNDECIDED;
-}
-
-static size_t count_verdicts(const struct verdicts *v, enum verdict verdict) {
+static size_t count_verdicts(const struct verdicts *v, enum fuse_qkv_verdict verdict) {
     size_t count = 0;
     for (size_t i = 0; i < case_count(v); i++) {
         count += v->of_case[i] == verdict;
@@ -92,7 +43,7 @@ static const char *text_of_backend(const struct case_row *row) {
 
 /* Which cases a list is made of. */
 struct selection {
-    enum verdict verdict;
+    enum fuse_qkv_verdict verdict;
     const char *vae_type; /* NULL: all */
     int64_t fused;        /* -1: any number */
 };
@@ -137,7 +88,7 @@ static void print_list(FILE *out, const struct verdicts *v, const struct selecti
 static void print_models(FILE *out, const struct verdicts *v, const char *vae_type) {
     const char *separator = "";
     for (size_t i = 0; i < case_count(v); i++) {
-        const struct selection s = {RAN, vae_type, case_at(v, i)->fused_modules};
+        const struct selection s = {FUSE_QKV_RAN, vae_type, case_at(v, i)->fused_modules};
         size_t first = 0;
         while (first < i && !is_selected(v, first, &s)) {
             first++;
@@ -158,7 +109,7 @@ static void print_models(FILE *out, const struct verdicts *v, const char *vae_ty
     }
 }
 
-static void print_backends_and_count(FILE *out, const struct verdicts *v, enum verdict verdict) {
+static void print_backends_and_count(FILE *out, const struct verdicts *v, enum fuse_qkv_verdict verdict) {
     const struct selection s = {verdict, NULL, -1};
     size_t count = count_verdicts(v, verdict);
     fprintf(out, " on ");
@@ -167,7 +118,7 @@ static void print_backends_and_count(FILE *out, const struct verdicts *v, enum v
 }
 
 static void print_where_it_ran(FILE *out, const struct verdicts *v) {
-    const struct selection ran = {RAN, NULL, -1};
+    const struct selection ran = {FUSE_QKV_RAN, NULL, -1};
     size_t types = count_texts(v, &ran, text_of_type);
     size_t done = 0;
     for (size_t i = 0; i < case_count(v); i++) {
@@ -178,16 +129,16 @@ static void print_where_it_ran(FILE *out, const struct verdicts *v) {
             done++;
         }
     }
-    print_backends_and_count(out, v, RAN);
+    print_backends_and_count(out, v, FUSE_QKV_RAN);
 }
 
 static void print_what_went_wrong(FILE *out, const struct verdicts *v, size_t asked) {
-    size_t wrong = count_verdicts(v, WENT_WRONG);
+    size_t wrong = count_verdicts(v, FUSE_QKV_WENT_WRONG);
     fprintf(out, "fuse-QKV went wrong in %zu of %zu cases: ", wrong, asked);
     const char *separator = "";
     for (size_t i = 0; i < case_count(v); i++) {
-        if (v->of_case[i] == WENT_WRONG) {
-            const struct check_row *check = find_check(v->record, case_at(v, i)->id, "fuse-qkv/", "failed");
+        if (v->of_case[i] == FUSE_QKV_WENT_WRONG) {
+            const struct check_row *check = fuse_qkv_find_failure(v->record, case_at(v, i)->id);
             fprintf(out, "%s%s (%s%s%s)", separator, case_at(v, i)->id, check->name, check->message[0] ? ": " : "",
                     check->message);
             separator = "; ";
@@ -197,10 +148,10 @@ static void print_what_went_wrong(FILE *out, const struct verdicts *v, size_t as
 }
 
 static void print_what_went_right(FILE *out, const struct verdicts *v) {
-    const struct selection refusals = {REFUSED, NULL, -1};
-    bool ran = count_verdicts(v, RAN) > 0;
-    bool refused = count_verdicts(v, REFUSED) > 0;
-    const char *start = count_verdicts(v, WENT_WRONG) > 0 ? "Elsewhere it" : "fuse-QKV";
+    const struct selection refusals = {FUSE_QKV_REFUSED, NULL, -1};
+    bool ran = count_verdicts(v, FUSE_QKV_RAN) > 0;
+    bool refused = count_verdicts(v, FUSE_QKV_REFUSED) > 0;
+    const char *start = count_verdicts(v, FUSE_QKV_WENT_WRONG) > 0 ? "Elsewhere it" : "fuse-QKV";
     if (!ran && !refused) {
         return;
     }
@@ -213,14 +164,14 @@ static void print_what_went_right(FILE *out, const struct verdicts *v) {
     if (refused) {
         fprintf(out, "was refused on ");
         print_list(out, v, &refusals, text_of_type);
-        print_backends_and_count(out, v, REFUSED);
+        print_backends_and_count(out, v, FUSE_QKV_REFUSED);
         fprintf(out, ", each time before any work%s.\n", ran ? "" : "; no type that must take it was asked");
     }
 }
 
 static void print_undecided(FILE *out, const struct verdicts *v) {
     for (size_t i = 0; i < case_count(v); i++) {
-        if (v->of_case[i] == UNDECIDED) {
+        if (v->of_case[i] == FUSE_QKV_UNDECIDED) {
             const struct case_row *row = case_at(v, i);
             fprintf(out, "fuse-QKV was not decided in %s (%s%s%s).\n", row->id, row->outcome,
                     row->reason[0] ? ": " : "", row->reason);
@@ -236,13 +187,13 @@ void show_fuse_qkv_sentence(FILE *out, const struct record *record) {
         return;
     }
     for (size_t i = 0; i < case_count(&v); i++) {
-        v.of_case[i] = judge(record, case_at(&v, i));
+        v.of_case[i] = fuse_qkv_judge(record, case_at(&v, i));
     }
-    size_t asked = case_count(&v) - count_verdicts(&v, NOT_ASKED);
+    size_t asked = case_count(&v) - count_verdicts(&v, FUSE_QKV_NOT_ASKED);
     if (asked == 0) {
         fprintf(out, "fuse-QKV was not checked: no case of this run asks for it.\n");
     } else {
-        if (count_verdicts(&v, WENT_WRONG) > 0) {
+        if (count_verdicts(&v, FUSE_QKV_WENT_WRONG) > 0) {
             print_what_went_wrong(out, &v, asked);
         }
         print_what_went_right(out, &v);

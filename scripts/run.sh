@@ -38,8 +38,10 @@ fi
 
 echo
 echo "Results in $source/out:"
-echo "  run.h5                            every figure, sample, check and picture"
-echo "  latency, memory, psnr .png .svg   plots by case"
-echo "  ..._decoded.png, ..._error.png    decoded pictures, and where they differ from the reference"
-echo "Look closer with: build/vaemark show out/run.h5"
+echo "  run.h5                every figure, sample, check and picture; look closer with: build/vaemark show out/run.h5"
+echo "  *.svg, *.png          plots, decoded pictures, and where they differ from the reference"
+if [ "$report" -eq 0 ]; then
+    echo "  index.html            all of it on one page that needs no network; open it in a browser:"
+    echo "$source/out/index.html"
+fi
 exit "$status"

@@ -1,5 +1,6 @@
 /* vaemark list: backends, models, suites, cases, checks. */
 #include <dirent.h>
+#include <jansson.h>
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -11,6 +12,7 @@
 #include "harness/cli.h"
 #include "harness/commands/commands.h"
 #include "harness/exit_code.h"
+#include "harness/list_json.h"
 #include "harness/model_facts.h"
 #include "harness/selection.h"
 #include "harness/worker/serve.h"
@@ -18,12 +20,15 @@
 struct list_options {
     struct selection selection;
     const char *what;
+    bool json;
+    json_t *document; /* with --json: what is printed in the end */
 };
 
-static const struct cli_option options[] = {SELECTION_OPTIONS, {NULL, NULL, NULL}};
+static const struct cli_option options[] = {
+    SELECTION_OPTIONS, {"json", NULL, "print JSON (docs/list-json.md)"}, {NULL, NULL, NULL}};
 
 static const struct cli_usage usage = {
-    .synopsis = "vaemark list backends | models | suites | cases | checks",
+    .synopsis = "vaemark list backends | models | suites | cases | checks [--json]",
     .description = "Lists what there is. 'cases' takes the options of 'run' and shows what they select.",
     .options = options,
 };
@@ -31,6 +36,10 @@ static const struct cli_usage usage = {
 static enum vaemark_status take(void *context, const char *option, const char *value, struct error *error) {
     struct list_options *list = context;
     bool taken = false;
+    if (option && strcmp(option, "json") == 0) {
+        list->json = true;
+        return VAEMARK_OK;
+    }
     if (option) {
         return selection_take(&list->selection, option, value, &taken, error);
     }
@@ -41,11 +50,21 @@ static enum vaemark_status take(void *context, const char *option, const char *v
     return VAEMARK_OK;
 }
 
+/* With --json: puts a row into the document's array of that name. */
+static void append_json(struct list_options *list, const char *array, json_t *row) {
+    json_array_append_new(json_object_get(list->document, array), row);
+}
+
 /* ---- Backends ---- */
 
 static enum vaemark_status list_backends(struct list_options *list, struct error *error) {
-    (void)list;
     (void)error;
+    for (size_t i = 0; list->json && builtin_backends[i]; i++) {
+        append_json(list, "backends", list_json_backend(builtin_backends[i]));
+    }
+    if (list->json) {
+        return VAEMARK_OK;
+    }
     printf("%-10s %-13s %s\n", "backend", "available", "what");
     for (size_t i = 0; builtin_backends[i]; i++) {
         const struct vaemark_backend *backend = builtin_backends[i];
@@ -105,17 +124,23 @@ static enum vaemark_status list_models(struct list_options *list, struct error *
         return VAEMARK_IO_ERROR;
     }
     enum vaemark_status status = VAEMARK_OK;
-    printf("%-18s %-22s %13s %7s %12s %12s %s\n", "model", "VAE type", "parameters", "tensors", "GFLOP 512^2",
-           "GFLOP 1024^2", "weights");
+    if (!list->json) {
+        printf("%-18s %-22s %13s %7s %12s %12s %s\n", "model", "VAE type", "parameters", "tensors", "GFLOP 512^2",
+               "GFLOP 1024^2", "weights");
+    }
     for (size_t i = 0; status == VAEMARK_OK && names[i]; i++) {
         struct run_model *model = NULL;
         status = models_find(&list->selection.models, names[i], &model, error);
-        if (status == VAEMARK_OK) {
+        if (status == VAEMARK_OK && list->json) {
+            append_json(list, "models", list_json_model(model));
+        } else if (status == VAEMARK_OK) {
             print_model(model);
         }
     }
     models_free_names(names);
-    if (status == VAEMARK_OK) {
+    if (status == VAEMARK_OK && list->json) {
+        json_object_set_new(list->document, "capabilities", list_json_capabilities());
+    } else if (status == VAEMARK_OK) {
         printf("Parameters and FLOPs (2 x multiply-adds of convolutions, linears and attention products) are the "
                "decoder's.\n");
         print_capabilities();
@@ -135,7 +160,6 @@ static int is_suite(const struct dirent *entry) {
 }
 
 static enum vaemark_status list_suites(struct list_options *list, struct error *error) {
-    (void)list;
     char *data = NULL;
     enum vaemark_status status = data_folder(&data, error);
     char *folder = status == VAEMARK_OK ? path_join(data, "suites") : NULL;
@@ -145,7 +169,11 @@ static enum vaemark_status list_suites(struct list_options *list, struct error *
         char *path = path_join(folder, entries[i]->d_name);
         struct suite *suite = NULL;
         if (status == VAEMARK_OK && path && (status = suite_load(path, &suite, error)) == VAEMARK_OK) {
-            printf("%-14s %s\n", suite->name, suite->description);
+            if (list->json) {
+                append_json(list, "suites", list_json_suite(suite));
+            } else {
+                printf("%-14s %s\n", suite->name, suite->description);
+            }
         }
         suite_free(suite);
         free(path);
@@ -163,14 +191,21 @@ static enum vaemark_status list_suites(struct list_options *list, struct error *
 static enum vaemark_status list_cases(struct list_options *list, struct error *error) {
     enum vaemark_status status = selection_expand(&list->selection, error);
     for (size_t i = 0; status == VAEMARK_OK && i < list->selection.cases.count; i++) {
-        printf("%s\n", list->selection.cases.items[i].id);
+        if (list->json) {
+            append_json(list, "cases", list_json_case(&list->selection.cases.items[i]));
+        } else {
+            printf("%s\n", list->selection.cases.items[i].id);
+        }
     }
     return status;
 }
 
 static enum vaemark_status list_checks(struct list_options *list, struct error *error) {
-    (void)list;
     (void)error;
+    if (list->json) {
+        json_object_set_new(list->document, "checks", list_json_checks());
+        return VAEMARK_OK;
+    }
     for (size_t i = 0; i < check_description_count; i++) {
         printf("%-26s %s\n", check_descriptions[i].name, check_descriptions[i].holds_when);
     }
@@ -192,7 +227,13 @@ static int print_topic(struct list_options *list) {
     for (size_t i = 0; i < TOPIC_COUNT; i++) {
         names[i] = topics[i].name;
         if (list->what && strcmp(list->what, topics[i].name) == 0) {
+            list->document = json_pack("{s:[]}", topics[i].name);
             enum vaemark_status status = topics[i].print(list, &error);
+            if (list->json && status == VAEMARK_OK) {
+                json_dumpf(list->document, stdout, JSON_INDENT(2));
+                printf("\n");
+            }
+            json_decref(list->document);
             if (status != VAEMARK_OK) {
                 cli_print_error(&error);
                 return status == VAEMARK_OUT_OF_MEMORY ? EXIT_CODE_HARNESS : EXIT_CODE_USAGE;

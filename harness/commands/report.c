@@ -1,4 +1,4 @@
-/* vaemark report: pictures and plots of a run, into a folder. */
+/* vaemark report: one page, plots and pictures of a run, or of several side by side, into a folder. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -9,15 +9,21 @@
 #include "harness/exit_code.h"
 #include "results/report.h"
 
+enum { MOST_RUNS = 64 };
+
 struct report_options {
-    const char *path, *folder;
+    const char *paths[MOST_RUNS];
+    size_t count;
+    const char *folder;
 };
 
 static const struct cli_usage usage = {
-    .synopsis = "vaemark report RUN.h5 --out DIR",
+    .synopsis = "vaemark report RUN.h5... --out DIR",
     .description =
-        "Writes a run's decoded pictures and error maps as PNG, and plots of latency, memory and PSNR by case as\n"
-        "PNG and SVG (drawn by gnuplot), into DIR. Files of the same names are replaced.",
+        "Writes DIR/index.html, one page that needs no network and no other file: the verdict, what failed and the\n"
+        "command that repeats it, all cases and checks, plots, pictures with error maps, and the environment. Beside\n"
+        "it: the plots as SVG and PNG (drawn by gnuplot) and the pictures as PNG. Several runs are laid side by side,\n"
+        "each called by its file's name. Files of the same names are replaced.",
     .options = (const struct cli_option[]){{"out", "DIR", "the folder to write into, made if needed"}, {0}},
     .epilogue = "Exit codes: 0 written, 2 wrong use or not a result file, 4 something could not be written or drawn.",
 };
@@ -26,15 +32,84 @@ static enum vaemark_status take(void *context, const char *option, const char *v
     struct report_options *options = context;
     if (option) {
         options->folder = value;
-    } else if (!options->path) {
-        options->path = value;
-    } else {
-        return error_set(error, VAEMARK_INVALID_ARGUMENT, "one RUN.h5 at a time, '%s' is one too many", value);
+        return VAEMARK_OK;
     }
+    for (size_t i = 0; i < options->count; i++) {
+        if (strcmp(options->paths[i], value) == 0) {
+            return error_set(error, VAEMARK_INVALID_ARGUMENT, "'%s' is given twice", value);
+        }
+    }
+    if (options->count == MOST_RUNS) {
+        return error_set(error, VAEMARK_INVALID_ARGUMENT, "%d runs on a page are the most, '%s' is one too many",
+                         MOST_RUNS, value);
+    }
+    options->paths[options->count++] = value;
     return VAEMARK_OK;
 }
 
-static int write_report(const struct record *record, const char *folder) {
+/* ---- Labels ---- */
+
+/* "out/run.h5" -> "run". The caller frees it. */
+static char *file_stem(const char *path) {
+    const char *slash = strrchr(path, '/');
+    const char *name = slash ? slash + 1 : path;
+    size_t length = strlen(name);
+    if (length > 3 && strcmp(name + length - 3, ".h5") == 0) {
+        length -= 3;
+    }
+    return strndup(name, length);
+}
+
+static bool is_taken(const struct report_run *runs, size_t count, const char *label) {
+    for (size_t i = 0; i < count; i++) {
+        if (strcmp(runs[i].label, label) == 0) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* The file's name without its ending, numbered where another run has it. The caller frees it. */
+static char *make_label(const struct report_run *runs, size_t count, const char *path) {
+    char *stem = file_stem(path), *label = stem;
+    for (size_t number = 2; label && is_taken(runs, count, label); number++) {
+        if (label != stem) {
+            free(label);
+        }
+        label = asprintf(&label, "%s-%zu", stem, number) < 0 ? NULL : label;
+    }
+    if (label != stem) {
+        free(stem);
+    }
+    return label;
+}
+
+/* ---- Runs ---- */
+
+static void free_runs(struct report_run *runs, size_t count) {
+    for (size_t i = 0; i < count; i++) {
+        record_free((struct record *)runs[i].record);
+        free((char *)runs[i].label);
+    }
+}
+
+/* All of them, or none and a message. */
+static bool read_runs(struct report_run *runs, const struct report_options *options) {
+    for (size_t i = 0; i < options->count; i++) {
+        struct results_error failure = {"out of memory"};
+        char *label = make_label(runs, i, options->paths[i]);
+        struct record *record = label ? store_read(options->paths[i], &failure) : NULL;
+        runs[i] = (struct report_run){.label = label, .path = options->paths[i], .record = record};
+        if (!record) {
+            fprintf(stderr, "vaemark: %s\n", failure.message);
+            free_runs(runs, i + 1);
+            return false;
+        }
+    }
+    return true;
+}
+
+static int write_report(const struct report_run *runs, size_t count, const char *folder) {
     char *data = NULL;
     struct error error = {0};
     if (data_folder(&data, &error) != VAEMARK_OK) {
@@ -43,7 +118,7 @@ static int write_report(const struct record *record, const char *folder) {
     }
     char *scripts = path_join(data, "scripts/gnuplot");
     struct results_error failure = {"out of memory"};
-    bool done = scripts && report_write(record, folder, scripts, &failure);
+    bool done = scripts && report_write_runs(runs, count, folder, scripts, &failure);
     if (!done) {
         fprintf(stderr, "vaemark: %s\n", failure.message);
     }
@@ -54,25 +129,24 @@ static int write_report(const struct record *record, const char *folder) {
 
 int command_report(int argc, char **argv) {
     struct report_options options = {0};
+    struct report_run runs[MOST_RUNS] = {{0}};
     enum cli_outcome parsed = cli_parse(&usage, argc, argv, take, &options);
     if (parsed != CLI_PARSED) {
         return parsed == CLI_HELP_SHOWN ? EXIT_CODE_PASSED : EXIT_CODE_USAGE;
     }
-    if (!options.path || !options.folder || !options.folder[0]) {
+    if (options.count == 0 || !options.folder || !options.folder[0]) {
         fprintf(stderr, "vaemark: %s\nTry 'vaemark report --help'.\n",
-                options.path ? "where to? give --out DIR" : "which run? give the RUN.h5 that 'vaemark run' wrote");
+                options.count ? "where to? give --out DIR" : "which run? give the RUN.h5 that 'vaemark run' wrote");
         return EXIT_CODE_USAGE;
     }
-    struct results_error failure = {""};
-    struct record *record = store_read(options.path, &failure);
-    if (!record) {
-        fprintf(stderr, "vaemark: %s\n", failure.message);
+    if (!read_runs(runs, &options)) {
         return EXIT_CODE_USAGE;
     }
-    int code = write_report(record, options.folder);
+    int code = write_report(runs, options.count, options.folder);
     if (code == EXIT_CODE_PASSED) {
-        printf("Pictures and plots (latency, memory, psnr; .png and .svg) are in %s\n", options.folder);
+        printf("The page is %s/index.html; its plots (.svg, .png) and pictures (.png) lie beside it.\n",
+               options.folder);
     }
-    record_free(record);
+    free_runs(runs, options.count);
     return code;
 }

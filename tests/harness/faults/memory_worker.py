@@ -63,6 +63,8 @@ def main(mode):
             misbehave(mode)
             answer.update(ok=False, error={"code": "internal", "message": f"limit {limit}"})
         connection.sendall(json.dumps(answer).encode() + b"\n")
+        if message["type"] == "bye":
+            return
 
 
 if __name__ == "__main__":
