@@ -5,7 +5,7 @@
 #include <string.h>
 
 #include "kernels/cpu/cpu.h"
-#include "kernels/cpu/plan.h"
+#include "kernels/cpu/passes.h"
 #include "kernels/cpu/settings.h"
 #include "reference/fuse_qkv.h"
 #include "reference/tensor.h"
@@ -27,7 +27,7 @@ struct vaemark_decoder {
     struct settings settings;
     struct fusion fusion; /* all NULL while not fused */
 
-    struct plan *plan; /* NULL until prepared */
+    struct passes *plan; /* NULL until prepared */
     void *arena, *workspace;
     struct vaemark_tensor input_items[MAX_INPUTS]; /* what the plan is for; data is NULL */
     struct vaemark_tensors inputs;
@@ -80,7 +80,7 @@ static void release_memory(struct vaemark_decoder *decoder) {
     decoder->arena = decoder->workspace = NULL;
 }
 
-static bool allocate_memory(struct vaemark_decoder *decoder, const struct plan *plan) {
+static bool allocate_memory(struct vaemark_decoder *decoder, const struct passes *plan) {
     decoder->arena = allocate(decoder, plan->arena_bytes, VAEMARK_MEMORY_ACTIVATIONS);
     decoder->workspace = allocate(decoder, plan->workspace_bytes, VAEMARK_MEMORY_WORKSPACE);
     const bool allocated = (decoder->arena != NULL || plan->arena_bytes == 0) &&
@@ -93,15 +93,15 @@ static bool allocate_memory(struct vaemark_decoder *decoder, const struct plan *
 
 static void drop_plan(struct vaemark_decoder *decoder) {
     release_memory(decoder);
-    plan_free(decoder->plan);
+    passes_free(decoder->plan);
     decoder->plan = NULL;
     decoder->inputs.count = 0;
 }
 
 /* Old and new never stand side by side: that would double the peak. Where the new plan gets no memory, the old one gets
  * back what it had; where even that fails, the decoder is merely unprepared. */
-static enum vaemark_status swap_plan(struct vaemark_decoder *decoder, struct plan *plan, struct error *error) {
-    const struct plan *old = decoder->plan;
+static enum vaemark_status swap_plan(struct vaemark_decoder *decoder, struct passes *plan, struct error *error) {
+    const struct passes *old = decoder->plan;
     if (old == NULL || old->arena_bytes != plan->arena_bytes || old->workspace_bytes != plan->workspace_bytes) {
         release_memory(decoder);
         if (!allocate_memory(decoder, plan)) {
@@ -110,11 +110,11 @@ static enum vaemark_status swap_plan(struct vaemark_decoder *decoder, struct pla
             }
             error_set(error, VAEMARK_OUT_OF_MEMORY, "no memory for %zu bytes of activations and %zu of workspace",
                       plan->arena_bytes, plan->workspace_bytes);
-            plan_free(plan);
+            passes_free(plan);
             return VAEMARK_OUT_OF_MEMORY;
         }
     }
-    plan_free(decoder->plan);
+    passes_free(decoder->plan);
     decoder->plan = plan;
     return VAEMARK_OK;
 }
@@ -122,10 +122,12 @@ static enum vaemark_status swap_plan(struct vaemark_decoder *decoder, struct pla
 static enum vaemark_status make_plan(struct vaemark_decoder *decoder, const struct vaemark_tensors *inputs,
                                      const struct settings *settings, const struct fusion *fusion,
                                      struct error *error) {
-    struct plan *plan;
+    const struct passes_settings wanted = {
+        .kernels = settings->kernels, .threads = settings->threads, .tiling = settings->tiling};
+    struct passes *plan;
     enum vaemark_status status =
-        plan_create(fusion->graph ? fusion->graph : decoder->graph, fusion->packed ? fusion->packed : decoder->packed,
-                    inputs, settings->kernels, settings->threads, &plan, error);
+        passes_create(fusion->graph ? fusion->graph : decoder->graph, fusion->packed ? fusion->packed : decoder->packed,
+                      inputs, &wanted, &plan, error);
     return status == VAEMARK_OK ? swap_plan(decoder, plan, error) : status;
 }
 
@@ -236,7 +238,10 @@ static enum vaemark_status cpu_open(const struct vaemark_host *host, const struc
     decoder->vae_type = model->vae_type;
     decoder->graph = model->graph;
     decoder->settings = settings;
-    status = packed_create(&decoder->host, decoder->graph, NULL, settings.threads, &decoder->packed, &error);
+    status = tiling_check(decoder->graph, settings.tiling.mode, &error);
+    if (status == VAEMARK_OK) {
+        status = packed_create(&decoder->host, decoder->graph, NULL, settings.threads, &decoder->packed, &error);
+    }
     if (status == VAEMARK_OK && settings.fuse_qkv) {
         status = fusion_create(decoder, &decoder->fusion, &error);
     }
@@ -253,9 +258,9 @@ static enum vaemark_status change_settings(struct vaemark_decoder *decoder, cons
                                            struct error *error) {
     const bool fuses = settings->fuse_qkv && !decoder->settings.fuse_qkv;
     struct fusion fusion = {0}, old = decoder->fusion;
-    enum vaemark_status status = VAEMARK_OK;
+    enum vaemark_status status = tiling_check(decoder->graph, settings->tiling.mode, error);
 
-    if (fuses) {
+    if (status == VAEMARK_OK && fuses) {
         status = fusion_create(decoder, &fusion, error);
     } else if (settings->fuse_qkv) {
         fusion = old;
@@ -283,7 +288,9 @@ static enum vaemark_status cpu_set_option(struct vaemark_decoder *decoder, const
     struct settings settings = decoder->settings;
     enum vaemark_status status = settings_apply(&settings, decoder->vae_type, option, &error);
     const bool same = settings.threads == decoder->settings.threads && settings.kernels == decoder->settings.kernels &&
-                      settings.fuse_qkv == decoder->settings.fuse_qkv;
+                      settings.fuse_qkv == decoder->settings.fuse_qkv &&
+                      settings.tiling.mode == decoder->settings.tiling.mode &&
+                      settings.tiling.slicing == decoder->settings.tiling.slicing;
     if (status == VAEMARK_OK && !same) {
         status = change_settings(decoder, &settings, &error);
     }
@@ -306,7 +313,7 @@ static enum vaemark_status cpu_prepare(struct vaemark_decoder *decoder, const st
     struct error error = {.status = VAEMARK_OK};
     enum vaemark_status status = prepare_for(decoder, inputs, &error);
     if (status == VAEMARK_OK && image != NULL) {
-        *image = tensor_make("image", VAEMARK_F32, &decoder->plan->image, NULL);
+        *image = tensor_make("image", VAEMARK_F32, &decoder->plan->tiling.image, NULL);
     }
     return report(status, &error, message);
 }
@@ -314,12 +321,12 @@ static enum vaemark_status cpu_prepare(struct vaemark_decoder *decoder, const st
 /* The caller's tensor for the picture: what prepare() said, and memory. */
 static enum vaemark_status find_image(const struct vaemark_decoder *decoder, const struct vaemark_tensors *outputs,
                                       float **image, struct error *error) {
-    const struct vaemark_tensor wanted = tensor_make("image", VAEMARK_F32, &decoder->plan->image, NULL);
+    const struct vaemark_tensor wanted = tensor_make("image", VAEMARK_F32, &decoder->plan->tiling.image, NULL);
     const struct vaemark_tensor *found = tensors_find(outputs, "image");
     char text[256];
     if (found == NULL || found->data == NULL || !same_layout(found, &wanted)) {
         return error_set(error, VAEMARK_INVALID_ARGUMENT, "decode() needs an output 'image', contiguous F32 of %s",
-                         shape_format(&decoder->plan->image, text, sizeof text));
+                         shape_format(&decoder->plan->tiling.image, text, sizeof text));
     }
     *image = found->data;
     return VAEMARK_OK;
@@ -353,7 +360,7 @@ static enum vaemark_status cpu_decode(struct vaemark_decoder *decoder, const str
                                 .workspace = decoder->workspace,
                                 .inputs = inputs,
                                 .image = image};
-        plan_run(decoder->plan, &run);
+        passes_run(decoder->plan, &run);
     }
     return report(status, &error, message);
 }
@@ -377,7 +384,7 @@ static enum vaemark_status cpu_trace(struct vaemark_decoder *decoder, struct vae
     *trace = (struct vaemark_trace){.struct_size = sizeof *trace};
     if (decoder->plan != NULL) {
         trace->entries = decoder->plan->trace;
-        trace->count = decoder->plan->step_count;
+        trace->count = decoder->plan->trace_count;
     }
     return VAEMARK_OK;
 }

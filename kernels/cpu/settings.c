@@ -9,17 +9,11 @@
 enum { MAX_THREADS = 1024 };
 
 #define NO_PRECISION "the cpu backend computes in fp32 only"
-#define NO_TILING    "the cpu backend has no tiled decode yet"
-#define NO_SLICING   "the cpu backend decodes a batch whole; it has no slicing yet"
 
-/* What must be refused is refused, not declared: tiling and slicing stand here for the types that may have them. The
- * instruction sets come last, in the order of the kernel table: a processor that lacks one lacks those before it, so
- * that what is declared is always the head of this list. */
+/* What must be refused is refused, not declared, and does not stand here. The instruction sets come last, in the order
+ * of the kernel table: a processor that lacks one lacks those before it, so that what is declared is always the head of
+ * this list. */
 static const struct vaemark_unsupported unsupported[] = {
-    {"AutoencoderKL", "tiling", NO_TILING},
-    {"AutoencoderTiny", "tiling", NO_TILING},
-    {"AutoencoderKL", "slicing", NO_SLICING},
-    {"AutoencoderTiny", "slicing", NO_SLICING},
     {NULL, "precision=fp64", NO_PRECISION},
     {NULL, "precision=fp16", NO_PRECISION},
     {NULL, "precision=bf16", NO_PRECISION},
@@ -106,17 +100,6 @@ static enum vaemark_status apply_fuse_qkv(struct settings *settings, const struc
     return VAEMARK_OK;
 }
 
-/* tiling, slicing: off is what it does. */
-static enum vaemark_status apply_lacking(struct settings *settings, const struct vaemark_option *option,
-                                         struct error *error) {
-    (void)settings;
-    if (option->value.boolean == 0) {
-        return VAEMARK_OK;
-    }
-    return error_set(error, VAEMARK_UNSUPPORTED_OPTION, "%s",
-                     strcmp(option->key, "tiling") == 0 ? NO_TILING : NO_SLICING);
-}
-
 struct setting {
     const char *key;
     enum vaemark_option_type type;
@@ -129,8 +112,8 @@ static const struct setting table[] = {
     {"threads", VAEMARK_INTEGER, false, apply_threads},
     {"isa", VAEMARK_TEXT, false, apply_isa},
     {"fuse_qkv", VAEMARK_BOOLEAN, true, apply_fuse_qkv},
-    {"tiling", VAEMARK_BOOLEAN, true, apply_lacking},
-    {"slicing", VAEMARK_BOOLEAN, true, apply_lacking},
+    {"tiling", VAEMARK_BOOLEAN, true, NULL}, /* reference/tiling.h knows both */
+    {"slicing", VAEMARK_BOOLEAN, true, NULL},
 };
 enum { SETTING_COUNT = sizeof table / sizeof table[0] };
 
@@ -160,6 +143,9 @@ enum vaemark_status settings_apply(struct settings *settings, const char *vae_ty
     if (setting == NULL) {
         return refuse_unknown_key(option->key, error);
     }
+    if (setting->apply == NULL) {
+        return tiling_option_take(&settings->tiling, vae_type, option, error);
+    }
     if (setting->type != option->type || (option->type == VAEMARK_TEXT && option->value.text == NULL)) {
         return error_set(error, VAEMARK_UNKNOWN_OPTION, "option %s takes %s", setting->key, types[setting->type]);
     }
@@ -177,6 +163,9 @@ enum vaemark_status settings_read(const struct settings *settings, const char *k
     const struct setting *setting = find_setting(key);
     if (setting == NULL) {
         return refuse_unknown_key(key, error);
+    }
+    if (tiling_option_get(&settings->tiling, key, value)) {
+        return VAEMARK_OK;
     }
     *value = (struct vaemark_option){.key = setting->key, .type = setting->type};
     if (setting->apply == apply_precision) {

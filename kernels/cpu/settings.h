@@ -4,11 +4,13 @@
 
 #include "base/error.h"
 #include "kernels/cpu/kernels.h"
+#include "reference/tiling.h"
 
 struct settings {
     int threads; /* 1 or more */
     const struct kernel_set *kernels;
     bool fuse_qkv;
+    struct tiling_request tiling; /* and slicing */
 };
 
 struct settings settings_default(void);

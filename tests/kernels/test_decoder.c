@@ -157,8 +157,9 @@ Test(decoder, options_are_typed) {
         {{"threads", VAEMARK_INTEGER, {.integer = -1}}, VAEMARK_UNKNOWN_OPTION, "-1"},
         {{"threads", VAEMARK_INTEGER, {.integer = 1000000}}, VAEMARK_UNKNOWN_OPTION, "1000000"},
         {{"tiling", VAEMARK_BOOLEAN, {.boolean = 0}}, VAEMARK_OK, ""},
-        {{"tiling", VAEMARK_BOOLEAN, {.boolean = 1}}, VAEMARK_UNSUPPORTED_OPTION, "tile"},
-        {{"slicing", VAEMARK_BOOLEAN, {.boolean = 1}}, VAEMARK_UNSUPPORTED_OPTION, "slic"},
+        {{"tiling", VAEMARK_TEXT, {.text = "correct"}}, VAEMARK_UNKNOWN_OPTION, "'corrected'"},
+        {{"slicing", VAEMARK_BOOLEAN, {.boolean = 1}}, VAEMARK_OK, ""},
+        {{"slicing", VAEMARK_TEXT, {.text = "on"}}, VAEMARK_UNKNOWN_OPTION, "true or false"},
         {{"fuse_qvk", VAEMARK_BOOLEAN, {.boolean = 1}}, VAEMARK_UNKNOWN_OPTION, "did you mean 'fuse_qkv'"},
         {{"colour", VAEMARK_BOOLEAN, {.boolean = 1}}, VAEMARK_UNKNOWN_OPTION, "colour"},
     };

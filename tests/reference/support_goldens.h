@@ -28,8 +28,8 @@ struct goldens_count {
     size_t passed, failed;
 };
 
-/* Runs every case of a folder but `tiled` ones. Failures are printed with their figures; so are passes where
- * $VAEMARK_VERBOSE is set. */
+/* Runs every case of a folder, `tiled` with the option of that name. Failures are printed with their figures; so are
+ * passes where $VAEMARK_VERBOSE is set. */
 struct goldens_count support_goldens_run(const struct goldens_trial *trial, const char *folder);
 
 /* The committed subset, tests/data; NULL-terminated folder names. */
