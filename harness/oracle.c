@@ -1,10 +1,14 @@
 #include "harness/oracle.h"
 
+#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
+#include "base/hash.h"
 #include "harness/session.h"
+#include "reference/executor.h"
 
 /* Unit roundoff and K by precision. K is how many times the plain reference's own rounding error another order of
  * sums may make; docs/bounds.md says how it was found. */
@@ -41,6 +45,12 @@ enum vaemark_status case_make_inputs(const struct run_case *item, uint64_t seed,
                            : inputs_make(graph, seed, item->batch, item->height, item->width, ring, set, error);
 }
 
+const char *case_tiling(const struct run_case *item) {
+    const char *value = option_list_find(&item->options, "tiling");
+    bool corrected = value && strcmp(value, "corrected") == 0;
+    return corrected ? "corrected" : option_is_on(value) ? "on" : "off";
+}
+
 /* One reference decode in one precision; the image is a copy that the caller frees. */
 static enum vaemark_status decode_reference(const struct oracles *oracles, const struct run_case *item,
                                             const struct input_set *set, const char *precision,
@@ -48,11 +58,15 @@ static enum vaemark_status decode_reference(const struct oracles *oracles, const
     struct decoder_spec reference;
     struct session session = {0};
     struct option_list options = {0};
+    const char *tiling = case_tiling(item);
     char threads[24];
     snprintf(threads, sizeof threads, "%lld", (long long)oracles->threads);
     enum vaemark_status status = decoder_spec_parse("reference", &reference, error);
     if (status == VAEMARK_OK) {
         status = option_list_set(&options, "threads", threads, error);
+    }
+    if (status == VAEMARK_OK && strcmp(tiling, "off") != 0) {
+        status = option_list_set(&options, "tiling", tiling, error);
     }
     struct session_start start = {
         .decoder = &reference, .model = item->model, .sets = set, .set_count = 1, .timeout_s = oracles->timeout_s};
@@ -77,6 +91,73 @@ static enum vaemark_status decode_reference(const struct oracles *oracles, const
     return status;
 }
 
+/* ---- The label ---- */
+
+/* ASCII, and nothing that a terminal obeys: a label goes into files and onto screens. */
+static void copy_plain(char *out, size_t capacity, const char *text) {
+    snprintf(out, capacity, "%s", text);
+    for (char *c = out; *c; c++) {
+        *c = *c < ' ' || *c > '~' ? '?' : *c;
+    }
+}
+
+static enum vaemark_status digest_inputs(const struct input_set *set, char hex[65], struct error *error) {
+    struct hash *hash = hash_begin();
+    if (!hash) {
+        return error_set(error, VAEMARK_OUT_OF_MEMORY, "not enough memory for a digest");
+    }
+    for (size_t i = 0; i < set->count; i++) {
+        const struct vaemark_tensor *tensor = &set->tensors[i];
+        struct shape shape = tensor_shape(tensor);
+        char text[320], dims[192];
+        snprintf(text, sizeof text, "%s %s %s", set->names[i], dtype_name(tensor->dtype),
+                 shape_format(&shape, dims, sizeof dims));
+        hash_update(hash, text, strlen(text) + 1);
+        hash_update(hash, tensor->data, tensor_size_bytes(tensor));
+    }
+    hash_finish(hash, hex);
+    return VAEMARK_OK;
+}
+
+static void describe_latents(const struct run_case *item, uint64_t seed, int64_t ring, char *out, size_t capacity) {
+    const char *slash = strrchr(item->latents_path, '/');
+    char text[96];
+    if (item->from_file) {
+        snprintf(text, sizeof text, "%.50s, ring member %lld", slash ? slash + 1 : item->latents_path, (long long)ring);
+    } else {
+        snprintf(text, sizeof text, "synthetic, seed %llu, ring member %lld", (unsigned long long)seed,
+                 (long long)ring);
+    }
+    copy_plain(out, capacity, text);
+}
+
+enum vaemark_status oracle_label_make(const struct run_case *item, uint64_t seed, int64_t ring,
+                                      const struct input_set *set, struct oracle_label *label, struct error *error) {
+    char graph[65], inputs[65];
+    *label = (struct oracle_label){.key = ""};
+    enum vaemark_status status = graph_digest(item->model->model->graph, graph, error);
+    if (status == VAEMARK_OK) {
+        status = digest_inputs(set, inputs, error);
+    }
+    if (status == VAEMARK_OK && !item->model->weights_sha256[0]) {
+        status = error_set(error, VAEMARK_INTERNAL, "the weights of %s are not open", item->model->name);
+    }
+    if (status != VAEMARK_OK) {
+        return status;
+    }
+    oracle_label_fill(label, REFERENCE_VERSION, graph, item->model->weights_sha256, inputs, case_tiling(item));
+    copy_plain(label->model, sizeof label->model, item->model->name);
+    copy_plain(label->shape, sizeof label->shape, item->shape);
+    describe_latents(item, seed, ring, label->latents, sizeof label->latents);
+    snprintf(label->made_by, sizeof label->made_by, "vaemark %s (%s)", VAEMARK_VERSION, VAEMARK_GIT_COMMIT);
+    time_t now = time(NULL);
+    struct tm utc;
+    strftime(label->made_at, sizeof label->made_at, "%Y-%m-%dT%H:%M:%SZ", gmtime_r(&now, &utc));
+    return VAEMARK_OK;
+}
+
+/* ---- In memory ---- */
+
 static void oracle_free(struct oracle *oracle) {
     if (oracle) {
         free(oracle->image_fp32.data);
@@ -85,30 +166,19 @@ static void oracle_free(struct oracle *oracle) {
     }
 }
 
-void oracles_free(struct oracles *oracles) {
+void oracles_forget(struct oracles *oracles) {
     for (size_t i = 0; i < oracles->count; i++) {
         oracle_free(oracles->items[i]);
     }
-    free(oracles->items);
-    oracles->items = NULL;
-    oracles->count = oracles->capacity = 0;
+    oracles->count = 0;
 }
 
-static enum vaemark_status compute(const struct oracles *oracles, const struct run_case *item, int64_t ring,
-                                   struct oracle *oracle, struct error *error) {
-    struct input_set set = {0};
-    enum vaemark_status status = case_make_inputs(item, oracles->seed, ring, &set, error);
-    if (status == VAEMARK_OK) {
-        status = decode_reference(oracles, item, &set, "fp32", &oracle->image_fp32, error);
-    }
-    if (status == VAEMARK_OK) {
-        status = decode_reference(oracles, item, &set, "fp64", &oracle->image_fp64, error);
-    }
-    if (status == VAEMARK_OK) {
-        status = metrics_compare(&oracle->image_fp32, &oracle->image_fp64, &oracle->own_error, error);
-    }
-    inputs_free(&set);
-    return status;
+void oracles_free(struct oracles *oracles) {
+    oracles_forget(oracles);
+    free(oracles->items);
+    oracle_store_close(&oracles->store);
+    oracles->items = NULL;
+    oracles->capacity = 0;
 }
 
 static enum vaemark_status append(struct oracles *oracles, struct oracle *oracle, struct error *error) {
@@ -125,37 +195,168 @@ static enum vaemark_status append(struct oracles *oracles, struct oracle *oracle
     return VAEMARK_OK;
 }
 
-enum vaemark_status oracles_get(struct oracles *oracles, const struct run_case *item, int64_t ring,
-                                const struct oracle **found, struct error *error) {
-    char key[640];
-    snprintf(key, sizeof key, "%s/%s/%s/%lld", item->model->name, item->shape, item->from_file ? "file" : "synthetic",
-             (long long)ring);
-    for (size_t i = 0; i < oracles->count; i++) {
-        if (strcmp(oracles->items[i]->key, key) == 0) {
-            *found = oracles->items[i];
-            return VAEMARK_OK;
+/* ---- The store ---- */
+
+static void tell(const struct oracles *oracles, const char *format, ...) __attribute__((format(printf, 2, 3)));
+static void tell(const struct oracles *oracles, const char *format, ...) {
+    char text[2400];
+    va_list arguments;
+    va_start(arguments, format);
+    vsnprintf(text, sizeof text, format, arguments);
+    va_end(arguments);
+    if (oracles->note) {
+        oracles->note(text);
+    }
+}
+
+/* Once, and no reason to stop: what is needed is computed. */
+static void tell_unkept(struct oracles *oracles, const struct error *reason) {
+    char text[1600];
+    if (!oracles->unkept) {
+        oracles->unkept = true;
+        oracles->unkept_reason = *reason;
+        tell(oracles,
+             "oracles cannot be kept and are computed for this run only: %s (free some space there, or set "
+             "VAEMARK_CACHE to a folder that can be written)",
+             error_text(reason, text, sizeof text));
+    }
+}
+
+void oracles_use_store(struct oracles *oracles) {
+    struct error error = {0};
+    if (oracle_store_open(&oracles->store, &error) != VAEMARK_OK) {
+        tell_unkept(oracles, &error);
+    }
+}
+
+/* A tiled decode may have another size than the graph says, as the framework's has; others must fit. */
+static enum vaemark_status check_image_shape(const struct run_case *item, struct input_set *set,
+                                             const struct oracle_entry *entry, struct error *error) {
+    const struct vaemark_graph *graph = item->model->model->graph;
+    struct shape *shapes = calloc((size_t)graph->value_count + 1, sizeof *shapes);
+    if (!shapes) {
+        return error_set(error, VAEMARK_OUT_OF_MEMORY, "not enough memory for shapes");
+    }
+    struct vaemark_tensors list = inputs_list(set);
+    struct shape found = tensor_shape(&entry->fp32);
+    enum vaemark_status status = graph_infer_shapes(graph, &list, shapes, error);
+    if (status == VAEMARK_OK && strcmp(entry->label.tiling, "off") == 0 &&
+        !shape_equal(&found, &shapes[graph->output])) {
+        char found_text[192], wanted_text[192];
+        status = error_set(error, VAEMARK_BAD_INPUT, "its images are %s, those of this case %s",
+                           shape_format(&found, found_text, sizeof found_text),
+                           shape_format(&shapes[graph->output], wanted_text, sizeof wanted_text));
+    }
+    free(shapes);
+    return status;
+}
+
+/* Fills in the images from the store. False: there are none to be believed. A bad entry is moved out of the way. */
+static bool load_kept(struct oracles *oracles, const struct run_case *item, struct input_set *set,
+                      struct oracle *oracle) {
+    struct error error = {0};
+    struct oracle_entry entry = {.sha256 = ""};
+    char text[1600];
+    if (!oracles->store.folder || !oracle_store_has(&oracles->store, oracle->key)) {
+        return false;
+    }
+    enum vaemark_status status = oracle_store_load(&oracles->store, oracle->key, &entry, &error);
+    if (status == VAEMARK_OK) {
+        status = check_image_shape(item, set, &entry, &error);
+    }
+    if (status != VAEMARK_OK) {
+        free(entry.fp32.data);
+        free(entry.fp64.data);
+        tell(oracles, "oracle %.12s (%s, %s, %s) in the store is not to be believed, and is computed anew: %s",
+             oracle->key, oracle->label.model, oracle->label.shape, oracle->label.latents,
+             error_text(&error, text, sizeof text));
+        if (status == VAEMARK_BAD_INPUT && oracle_store_set_aside(&oracles->store, oracle->key, &error) != VAEMARK_OK) {
+            tell(oracles, "%s", error_text(&error, text, sizeof text));
         }
+        return false;
     }
-    struct oracle *oracle = calloc(1, sizeof *oracle);
-    if (!oracle) {
-        return error_set(error, VAEMARK_OUT_OF_MEMORY, "not enough memory for an oracle");
+    oracle->label = entry.label;
+    oracle->image_fp32 = entry.fp32;
+    oracle->image_fp64 = entry.fp64;
+    oracle->source = "store";
+    return true;
+}
+
+static void keep(struct oracles *oracles, const struct oracle *oracle) {
+    struct error error = {0};
+    struct oracle_entry entry = {.label = oracle->label, .fp32 = oracle->image_fp32, .fp64 = oracle->image_fp64};
+    if (oracles->store.folder && oracle_store_save(&oracles->store, &entry, &error) != VAEMARK_OK) {
+        tell_unkept(oracles, &error);
     }
-    strcpy(oracle->key, key);
-    enum vaemark_status status = compute(oracles, item, ring, oracle, error);
+}
+
+/* ---- One oracle ---- */
+
+static enum vaemark_status compute_once(const struct oracles *oracles, const struct run_case *item,
+                                        const struct input_set *set, struct oracle *oracle, struct error *error) {
+    enum vaemark_status status = decode_reference(oracles, item, set, "fp32", &oracle->image_fp32, error);
+    return status == VAEMARK_OK ? decode_reference(oracles, item, set, "fp64", &oracle->image_fp64, error) : status;
+}
+
+enum vaemark_status oracle_compute(const struct oracles *oracles, const struct run_case *item,
+                                   const struct input_set *set, struct oracle *oracle, struct error *error) {
+    enum vaemark_status status = compute_once(oracles, item, set, oracle, error);
     if (status != VAEMARK_OK) {
         /* Somebody may have killed the reference's worker; that must not cost every case that needs this oracle. */
         free(oracle->image_fp32.data);
         free(oracle->image_fp64.data);
         oracle->image_fp32.data = oracle->image_fp64.data = NULL;
-        status = compute(oracles, item, ring, oracle, error);
+        status = compute_once(oracles, item, set, oracle, error);
     }
+    oracle->source = "computed in this run";
+    return status;
+}
+
+static enum vaemark_status find_or_make(struct oracles *oracles, const struct run_case *item, struct input_set *set,
+                                        struct oracle *oracle, struct error *error) {
+    enum vaemark_status status = VAEMARK_OK;
+    bool kept = load_kept(oracles, item, set, oracle);
+    if (!kept) {
+        status = oracle_compute(oracles, item, set, oracle, error);
+    }
+    if (status == VAEMARK_OK && !kept) {
+        keep(oracles, oracle);
+    }
+    return status == VAEMARK_OK ? metrics_compare(&oracle->image_fp32, &oracle->image_fp64, &oracle->own_error, error)
+                                : status;
+}
+
+static const struct oracle *find_in_memory(const struct oracles *oracles, const char *key) {
+    for (size_t i = 0; i < oracles->count; i++) {
+        if (strcmp(oracles->items[i]->key, key) == 0) {
+            return oracles->items[i];
+        }
+    }
+    return NULL;
+}
+
+enum vaemark_status oracles_get(struct oracles *oracles, const struct run_case *item, int64_t ring,
+                                const struct oracle **found, struct error *error) {
+    struct input_set set = {0};
+    struct oracle *oracle = calloc(1, sizeof *oracle);
+    if (!oracle) {
+        return error_set(error, VAEMARK_OUT_OF_MEMORY, "not enough memory for an oracle");
+    }
+    enum vaemark_status status = case_make_inputs(item, oracles->seed, ring, &set, error);
     if (status == VAEMARK_OK) {
-        status = append(oracles, oracle, error);
+        status = oracle_label_make(item, oracles->seed, ring, &set, &oracle->label, error);
     }
-    if (status != VAEMARK_OK) {
+    strcpy(oracle->key, oracle->label.key);
+    const struct oracle *known = status == VAEMARK_OK ? find_in_memory(oracles, oracle->key) : NULL;
+    if (status == VAEMARK_OK && !known) {
+        status = find_or_make(oracles, item, &set, oracle, error);
+        status = status == VAEMARK_OK ? append(oracles, oracle, error) : status;
+        known = status == VAEMARK_OK ? oracle : NULL;
+    }
+    if (known != oracle) {
         oracle_free(oracle);
-        return status;
     }
-    *found = oracle;
-    return VAEMARK_OK;
+    inputs_free(&set);
+    *found = known;
+    return status;
 }

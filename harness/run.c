@@ -55,7 +55,10 @@ static enum vaemark_status run_cases(struct run *run, struct record *record, str
         .timeout_s = run->timeout_s > 0 ? run->timeout_s : selection->suite->timeout_s,
         .memory_limit_bytes = run->memory_limit_bytes ? run->memory_limit_bytes : selection->suite->memory_limit_bytes};
     struct oracles oracles = {
-        .seed = settings.seed, .threads = settings.threads, .timeout_s = selection->suite->timeout_s * 4};
+        .seed = settings.seed, .threads = settings.threads, .timeout_s = selection->suite->timeout_s * 4, .note = note};
+    if (!run->no_oracle_store) {
+        oracles_use_store(&oracles);
+    }
     struct progress progress;
     double cost_total = 0;
     for (size_t i = 0; i < selection->cases.count; i++) {

@@ -11,6 +11,7 @@ struct run {
     double timeout_s;            /* 0: the suite's */
     uint64_t memory_limit_bytes; /* 0: the suite's */
     const char *out;
+    bool no_oracle_store;
 };
 
 /* Expands the selection, runs its cases and writes the result file. Returns the exit code. */

@@ -273,7 +273,7 @@ static void record_oracle(struct judgement *j) {
         const struct metrics *own = &j->oracle->own_error;
         *row = (struct oracle_row){.case_id = j->row->id,
                                    .key = record_text(j->record, j->oracle->key),
-                                   .source = "computed in this run",
+                                   .source = j->oracle->source,
                                    .fp32_error_l2 = own->relative_l2,
                                    .fp32_error_max = own->max_abs_error,
                                    .image_max_abs = own->oracle_max_abs};

@@ -34,7 +34,7 @@ enum op {
     OP_COUNT
 };
 
-/* Attributes by op. Only the member of the node's op is meaningful. */
+/* Attributes by op. Only the member of the node's op is meaningful. graph_digest.c reads them all. */
 union op_attributes {
     struct {
         int32_t stride;
@@ -159,6 +159,10 @@ uint64_t graph_parameter_elements(const struct vaemark_graph *graph);
 
 /* last_use[value]: index of the last node that reads it (node_count for the output, -1 if nobody does). */
 void graph_last_uses(const struct vaemark_graph *graph, int32_t *last_use);
+
+/* SHA-256 of all that decides what the graph computes from given inputs and weights: nodes, attributes, names and
+ * shapes of parameters; not modules' names, not the weights bound. A new attribute goes into graph_digest.c, too. */
+enum vaemark_status graph_digest(const struct vaemark_graph *graph, char hex[65], struct error *error);
 
 /* The accessor functions that a backend behind the ABI reads a graph through. */
 extern const struct vaemark_graph_api graph_api;

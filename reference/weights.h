@@ -21,8 +21,20 @@ const struct vaemark_tensor *weights_find(const struct weights *weights, const c
  * tensors are neither counted nor found. */
 const char *weights_unreadable_dtype(const struct weights *weights, const char *name);
 
+/* The texts of the header's __metadata__, hostile like all of it: any key, any value. Keys are unique. */
+size_t weights_metadata_count(const struct weights *weights);
+const char *weights_metadata_find(const struct weights *weights, const char *key); /* NULL if there is none */
+void weights_metadata_visit(const struct weights *weights,
+                            void (*visit)(const char *key, const char *value, void *user), void *user);
+
 /* Writes tensors to a safetensors file: beside it first, then renamed, so that an existing file is never harmed. */
 enum vaemark_status weights_write(const char *path, const struct vaemark_tensors *tensors, struct error *error);
+struct weights_text {
+    const char *key, *value;
+};
+/* The same with these texts as its __metadata__. */
+enum vaemark_status weights_write_described(const char *path, const struct vaemark_tensors *tensors,
+                                            const struct weights_text *texts, size_t text_count, struct error *error);
 
 /* Binds every stored parameter of the graph to a tensor of the file. `canonical_name` (may be NULL) maps the file's
  * names to the graph's. Trailing dimensions of 1 may be missing or extra. Tensors that nobody asks for are ignored; one

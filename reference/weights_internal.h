@@ -30,8 +30,8 @@ struct weights {
 enum vaemark_status weights_parse_header(struct weights *weights, struct error *error);
 
 /* Writes a file of these tensors, whose data `write` puts into the stream, one call a tensor, exactly its bytes. An
- * error it meets stays in the stream, which is checked at the end. */
-enum vaemark_status weights_write_stream(const char *path, const struct vaemark_tensors *tensors,
+ * error it meets stays in the stream, which is checked at the end. `metadata` (borrowed) may be NULL. */
+enum vaemark_status weights_write_stream(const char *path, const struct vaemark_tensors *tensors, json_t *metadata,
                                          void (*write)(FILE *stream, const struct vaemark_tensor *tensor, void *user),
                                          void *user, struct error *error);
 

@@ -140,7 +140,7 @@ enum vaemark_status weights_synthesize(const struct vaemark_graph *graph, uint64
     }
     struct synthesis synthesis = {
         .graph = graph, .parameters = parameters, .tensors = &tensors, .seed = seed, .chunk = chunk};
-    status = weights_write_stream(path, &tensors, write_synthetic, &synthesis, error);
+    status = weights_write_stream(path, &tensors, NULL, write_synthetic, &synthesis, error);
 cleanup:
     free(chunk);
     free(parameters);

@@ -28,11 +28,12 @@ static json_t *describe_tensor(const struct vaemark_tensor *tensor, uint64_t *of
 }
 
 /* The header as text, NULL with an error when a name is not fit for it. */
-static char *make_header(const char *path, const struct vaemark_tensor *const *tensors, size_t count,
+static char *make_header(const char *path, const struct vaemark_tensor *const *tensors, size_t count, json_t *metadata,
                          struct error *error) {
     uint64_t offset = 0;
     char place[512];
-    json_t *header = json_pack("{s:{s:s}}", "__metadata__", "format", "pt");
+    json_t *header = metadata ? json_pack("{s:O}", "__metadata__", metadata)
+                              : json_pack("{s:{s:s}}", "__metadata__", "format", "pt");
     for (size_t i = 0; i < count; i++) {
         const char *name = tensors[i]->name;
         weights_place(place, path, name);
@@ -66,7 +67,7 @@ static void write_header(FILE *stream, const char *text) {
     fwrite("       ", 1, padded - length, stream);
 }
 
-enum vaemark_status weights_write_stream(const char *path, const struct vaemark_tensors *tensors,
+enum vaemark_status weights_write_stream(const char *path, const struct vaemark_tensors *tensors, json_t *metadata,
                                          void (*write)(FILE *stream, const struct vaemark_tensor *tensor, void *user),
                                          void *user, struct error *error) {
     enum vaemark_status status = VAEMARK_OK;
@@ -81,7 +82,7 @@ enum vaemark_status weights_write_stream(const char *path, const struct vaemark_
     }
     qsort(order, tensors->count, sizeof *order, compare_widths);
     struct error header_error;
-    header = make_header(path, order, tensors->count, &header_error);
+    header = make_header(path, order, tensors->count, metadata, &header_error);
     if (header == NULL) {
         if (error != NULL) {
             *error = header_error;
@@ -110,5 +111,21 @@ static void write_tensor(FILE *stream, const struct vaemark_tensor *tensor, void
 }
 
 enum vaemark_status weights_write(const char *path, const struct vaemark_tensors *tensors, struct error *error) {
-    return weights_write_stream(path, tensors, write_tensor, NULL, error);
+    return weights_write_stream(path, tensors, NULL, write_tensor, NULL, error);
+}
+
+enum vaemark_status weights_write_described(const char *path, const struct vaemark_tensors *tensors,
+                                            const struct weights_text *texts, size_t text_count, struct error *error) {
+    json_t *metadata = json_object();
+    enum vaemark_status status = VAEMARK_OK;
+    for (size_t i = 0; status == VAEMARK_OK && i < text_count; i++) {
+        if (json_object_set_new(metadata, texts[i].key, json_string(texts[i].value)) != 0) {
+            status = error_set_at(error, VAEMARK_INVALID_ARGUMENT, path, "its description is not UTF-8");
+        }
+    }
+    if (status == VAEMARK_OK) {
+        status = weights_write_stream(path, tensors, metadata, write_tensor, NULL, error);
+    }
+    json_decref(metadata);
+    return status;
 }

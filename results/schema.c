@@ -126,8 +126,9 @@ static const struct column trace_columns[] = {
 
 static const struct column oracle_columns[] = {
     COLUMN(oracle_row, case_id, "text", "the case that was judged"),
-    COLUMN(oracle_row, key, "text", "content hash of graph, weights and inputs"),
-    COLUMN(oracle_row, source, "text", "computed in this run, or the store"),
+    COLUMN(oracle_row, key, "text",
+           "of the oracle store: SHA-256 of graph, weights, inputs, tiling, reference version"),
+    COLUMN(oracle_row, source, "text", "computed in this run, or store"),
     COLUMN(oracle_row, fp32_error_l2, "1", "L2 norm of FP32 reference minus FP64 reference"),
     COLUMN(oracle_row, fp32_error_max, "1", "largest absolute difference of the FP32 and the FP64 reference"),
     COLUMN(oracle_row, image_max_abs, "1", "largest absolute value of the FP64 reference's image"),

@@ -15,6 +15,7 @@ static const struct cli_option options[] = {
     {"memory-limit", "SIZE",
      "memory a worker may hold, as 4GiB, or none (default: the suite's, else 4/5 of what is left)"},
     {"out", "FILE", "the result file (default run.h5)"},
+    {"no-oracle-store", NULL, "compute every reference image anew and keep none"},
     {NULL, NULL, NULL},
 };
 
@@ -49,6 +50,10 @@ static enum vaemark_status take(void *context, const char *option, const char *v
     if (strcmp(option, "memory-limit") == 0) {
         run->selection.memory_limit = value;
         return memory_limit_parse(value, &run->memory_limit_bytes, error);
+    }
+    if (strcmp(option, "no-oracle-store") == 0) {
+        run->no_oracle_store = true;
+        return VAEMARK_OK;
     }
     run->out = value;
     return VAEMARK_OK;
