@@ -93,6 +93,7 @@ void worker_setup_process(void) {
      * is shared, decodes then take five to ten times as long (docs/performance.md). Who sets it otherwise is obeyed. */
     setenv("OMP_WAIT_POLICY", "passive", 0);
     signal(SIGPIPE, SIG_IGN);
+    signal(SIGXFSZ, SIG_IGN); /* a file that may not grow is a failed write, as a full disk is */
     struct sigaction action = {.sa_handler = end_by_signal};
     sigfillset(&action.sa_mask);
     for (size_t i = 0; i < sizeof ending / sizeof ending[0]; i++) {
