@@ -9,6 +9,8 @@
 void measurement_free(struct measurement *m) {
     free(m->samples);
     free(m->outside_ns);
+    free(m->warmups);
+    free(m->warmup_outside_ns);
     *m = (struct measurement){0};
 }
 
@@ -17,16 +19,17 @@ static double sample_time(const struct measurement *m, size_t i) {
 }
 
 /* Decodes that nobody counts; tells how many decodes make a sample long enough. */
-static enum vaemark_status warm_up(struct judgement *j, int64_t *decodes_per_sample, struct error *error) {
+static enum vaemark_status warm_up(struct judgement *j, struct measurement *m, struct error *error) {
     enum { MAX_DECODES_PER_SAMPLE = 10000 };
-    struct worker_sample sample = {.wall_ns = 0};
     enum vaemark_status status = VAEMARK_OK;
-    for (unsigned done = 0; status == VAEMARK_OK && done < j->suite->measure.warmups; done++) {
-        status = session_decode(&j->session, 0, j->ring, 1, 1, &sample, NULL, error);
+    while (status == VAEMARK_OK && m->warmup_count < j->suite->measure.warmups) {
+        struct worker_sample *sample = &m->warmups[m->warmup_count];
+        status = session_decode(&j->session, 0, j->ring, 1, 1, sample, &m->warmup_outside_ns[m->warmup_count], error);
+        m->warmup_count += status == VAEMARK_OK;
     }
-    double decode_ns = sample.wall_ns > 0 ? (double)sample.wall_ns : 1;
-    double wanted = ceil(j->suite->measure.min_sample_ms * 1e6 / decode_ns);
-    *decodes_per_sample = (int64_t)fmin(fmax(wanted, 1), MAX_DECODES_PER_SAMPLE);
+    int64_t last_ns = m->warmup_count > 0 ? m->warmups[m->warmup_count - 1].wall_ns : 1;
+    double wanted = ceil(j->suite->measure.min_sample_ms * 1e6 / (double)(last_ns > 0 ? last_ns : 1));
+    m->decodes_per_sample = (int64_t)fmin(fmax(wanted, 1), MAX_DECODES_PER_SAMPLE);
     return status;
 }
 
@@ -42,10 +45,12 @@ static bool is_precise(const struct judgement *j, const struct measurement *m) {
     return (interval.high - interval.low) / 2 <= interval.median * j->suite->measure.interval_percent / 100;
 }
 
-static bool reserve(struct measurement *m, size_t capacity) {
+static bool reserve(struct measurement *m, size_t capacity, size_t warmups) {
+    m->warmups = calloc(warmups + 1, sizeof *m->warmups);
+    m->warmup_outside_ns = calloc(warmups + 1, sizeof *m->warmup_outside_ns);
     m->samples = calloc(capacity, sizeof *m->samples);
     m->outside_ns = calloc(capacity, sizeof *m->outside_ns);
-    return m->samples && m->outside_ns;
+    return m->samples && m->outside_ns && m->warmups && m->warmup_outside_ns;
 }
 
 /* One message of `count` samples that goes on in the ring where the last one stopped. */
@@ -64,13 +69,13 @@ enum vaemark_status measure_decodes(struct judgement *j, bool oracle, double bud
                                     struct error *error) {
     const struct suite_measure *settings = &j->suite->measure;
     *m = (struct measurement){.decodes_per_sample = 1};
-    if (!reserve(m, settings->max_samples + j->ring)) {
+    if (!reserve(m, settings->max_samples + j->ring, settings->warmups)) {
         return error_set(error, VAEMARK_INTERNAL, "not enough memory for samples");
     }
     if (oracle) {
         return take_samples(j, 1, m, error);
     }
-    enum vaemark_status status = warm_up(j, &m->decodes_per_sample, error);
+    enum vaemark_status status = warm_up(j, m, error);
     int64_t start_ns = clock_monotonic_ns();
     bool done = false;
     while (status == VAEMARK_OK && !done) {
@@ -82,25 +87,33 @@ enum vaemark_status measure_decodes(struct judgement *j, bool oracle, double bud
     return status;
 }
 
+static void record_sample(struct judgement *j, const struct sample_row *identity, const struct worker_sample *sample) {
+    struct sample_row *row = record_append(j->record, TABLE_SAMPLES);
+    if (row) {
+        *row = *identity;
+        row->case_id = j->row->id;
+        row->order = (int64_t)j->record->tables[TABLE_SAMPLES].count;
+        row->wall_ns = sample->wall_ns;
+        row->cpu_ns = sample->cpu_ns;
+        row->run_delay_ns = sample->run_delay_ns;
+        row->involuntary_switches = sample->involuntary_switches;
+        row->minor_faults = sample->minor_faults;
+        row->major_faults = sample->major_faults;
+        row->steal_ns = sample->steal_ns;
+    }
+}
+
 static void record_samples(struct judgement *j, const struct measurement *m, int64_t launch) {
+    struct sample_row identity = {.launch = launch, .decodes = 1, .phase = "warm-up"};
+    for (size_t i = 0; i < m->warmup_count; i++) {
+        identity.outside_ns = m->warmup_outside_ns[i];
+        record_sample(j, &identity, &m->warmups[i]);
+    }
+    identity.phase = "timed";
+    identity.decodes = m->decodes_per_sample;
     for (size_t i = 0; i < m->count; i++) {
-        const struct worker_sample *sample = &m->samples[i];
-        struct sample_row *row = record_append(j->record, TABLE_SAMPLES);
-        if (row) {
-            *row = (struct sample_row){.case_id = j->row->id,
-                                       .launch = launch,
-                                       .order = (int64_t)j->record->tables[TABLE_SAMPLES].count,
-                                       .decodes = m->decodes_per_sample,
-                                       .wall_ns = sample->wall_ns,
-                                       .cpu_ns = sample->cpu_ns,
-                                       .outside_ns = m->outside_ns[i],
-                                       .run_delay_ns = sample->run_delay_ns,
-                                       .involuntary_switches = sample->involuntary_switches,
-                                       .minor_faults = sample->minor_faults,
-                                       .major_faults = sample->major_faults,
-                                       .steal_ns = sample->steal_ns,
-                                       .phase = "timed"};
-        }
+        identity.outside_ns = m->outside_ns[i];
+        record_sample(j, &identity, &m->samples[i]);
     }
 }
 

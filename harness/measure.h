@@ -8,6 +8,9 @@ struct measurement {
     struct worker_sample *samples; /* owned */
     int64_t *outside_ns;           /* a sample's share of its message, by the harness's clock; owned */
     size_t count;
+    struct worker_sample *warmups; /* before them, a decode each; owned */
+    int64_t *warmup_outside_ns;    /* owned */
+    size_t warmup_count;
     int64_t decodes_per_sample;
 };
 

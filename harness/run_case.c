@@ -7,6 +7,7 @@
 
 #include "harness/checks/checks.h"
 #include "harness/measure.h"
+#include "harness/memory_phases.h"
 
 /* ---- Outcomes ---- */
 
@@ -127,9 +128,16 @@ static enum vaemark_status set_open_options(struct judgement *j, int64_t threads
 /* ---- The passes over a worker ---- */
 
 static enum vaemark_status open_plain(struct judgement *j, struct error *error) {
+    memory_phase_record_start(j);
     enum vaemark_status status = session_open(&j->session, &j->open_options, j->item->precision, error);
     j->row->open_time_ns = (double)j->session.open_ns;
-    return status == VAEMARK_OK ? session_prepare(&j->session, error) : status;
+    if (status == VAEMARK_OK) {
+        status = memory_phase_end(j, "open", error);
+    }
+    if (status == VAEMARK_OK) {
+        status = session_prepare(&j->session, error);
+    }
+    return status == VAEMARK_OK ? memory_phase_end(j, "prepare", error) : status;
 }
 
 static enum vaemark_status judge_first_image(struct judgement *j, struct error *error) {

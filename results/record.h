@@ -35,6 +35,7 @@ enum table_id {
     TABLE_IMAGES,
     TABLE_TRACE,
     TABLE_ORACLE,
+    TABLE_MEMORY,
     TABLE_COUNT
 };
 extern const struct table_schema results_schema[TABLE_COUNT];
@@ -105,6 +106,17 @@ struct trace_row {
 struct oracle_row {
     const char *case_id, *key, *source; /* computed in this run, store */
     double fp32_error_l2, fp32_error_max, image_max_abs;
+};
+
+/* What a decoder holds at the end of a phase, and the highest it held within it. */
+struct memory_row {
+    const char *case_id;
+    const char *phase; /* start, open, prepare, decode, close */
+    int64_t weights_bytes, weights_peak_bytes, activations_bytes, activations_peak_bytes, workspace_bytes,
+        workspace_peak_bytes, tensors_bytes, tensors_peak_bytes;
+    int64_t scratch_peak_bytes; /* of activations, workspace and tensors at one moment */
+    int64_t rss_bytes, rss_peak_bytes;
+    int64_t device_bytes, device_peak_bytes; /* -1: no device memory of its own */
 };
 
 struct table {

@@ -134,6 +134,27 @@ static const struct column oracle_columns[] = {
     COLUMN(oracle_row, image_max_abs, "1", "largest absolute value of the FP64 reference's image"),
 };
 
+static const struct column memory_columns[] = {
+    COLUMN(memory_row, case_id, "text", "the case that was decoded"),
+    COLUMN(memory_row, phase, "text",
+           "start (a worker with nothing open), open, prepare, decode (one, after the first), or close"),
+    COLUMN(memory_row, weights_bytes, "bytes", "weights the allocator holds at the end of the phase"),
+    COLUMN(memory_row, weights_peak_bytes, "bytes",
+           "most it held within the phase; unknown for close, as for all classes"),
+    COLUMN(memory_row, activations_bytes, "bytes", "tensors between ops, at the end of the phase"),
+    COLUMN(memory_row, activations_peak_bytes, "bytes", "most within the phase"),
+    COLUMN(memory_row, workspace_bytes, "bytes", "scratch of ops, at the end of the phase"),
+    COLUMN(memory_row, workspace_peak_bytes, "bytes", "most within the phase"),
+    COLUMN(memory_row, tensors_bytes, "bytes", "buffers of inputs and outputs, at the end of the phase"),
+    COLUMN(memory_row, tensors_peak_bytes, "bytes", "most within the phase"),
+    COLUMN(memory_row, scratch_peak_bytes, "bytes",
+           "most of activations, workspace and tensors together; their own peaks need not fall on one moment"),
+    COLUMN(memory_row, rss_bytes, "bytes", "resident set of the worker at the end of the phase"),
+    COLUMN(memory_row, rss_peak_bytes, "bytes", "highest resident set of the worker up to then"),
+    COLUMN(memory_row, device_bytes, "bytes", "device memory at the end of the phase; unknown where there is none"),
+    COLUMN(memory_row, device_peak_bytes, "bytes", "most device memory within the phase"),
+};
+
 #define TABLE(table_name, struct_name, table_columns, text)                                             \
     {                                                                                                   \
         .name = (table_name), .description = (text), .row_size_bytes = sizeof(struct struct_name),      \
@@ -148,4 +169,5 @@ const struct table_schema results_schema[TABLE_COUNT] = {
     [TABLE_IMAGES] = TABLE("images", image_row, image_columns, "Chosen pictures and error maps"),
     [TABLE_TRACE] = TABLE("trace", trace_row, trace_columns, "What a decoder launched in one decode"),
     [TABLE_ORACLE] = TABLE("oracle", oracle_row, oracle_columns, "Which reference images judged the cases"),
+    [TABLE_MEMORY] = TABLE("memory", memory_row, memory_columns, "What a decoder holds, phase by phase"),
 };

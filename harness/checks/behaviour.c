@@ -6,6 +6,7 @@
 
 #include "base/hash.h"
 #include "harness/checks/checks.h"
+#include "harness/memory_phases.h"
 
 /* True when every input in the segment is still what was put there. */
 static bool inputs_unchanged(const struct judgement *j, const char **changed) {
@@ -113,6 +114,7 @@ enum vaemark_status check_memory_planned(struct judgement *j, struct error *erro
     if (status != VAEMARK_OK) {
         return status;
     }
+    memory_phase_record(j, "decode", &memory);
     uint64_t planned = sum_scratch(j->session.plan.planned_bytes);
     j->row->memory_planned_bytes = planned ? (int64_t)planned : -1;
     j->row->memory_peak_bytes = (int64_t)memory.peak_total_bytes;
@@ -145,6 +147,7 @@ enum vaemark_status check_memory_returned(struct judgement *j, struct error *err
     if (status != VAEMARK_OK) {
         return status;
     }
+    memory_phase_record(j, "close", &memory);
     uint64_t left = 0;
     for (int c = 0; c < VAEMARK_MEMORY_CLASS_COUNT; c++) {
         left += memory.current_bytes[c];

@@ -28,10 +28,11 @@ static const struct cli_usage usage = {
     .description =
         "Shows what a run recorded: a table of all cases, or everything about CASE. In CASE, * stands for any\n"
         "text, also with slashes: 'sd15-mini/*', '*/cpu/*'.",
-    .options = (const struct cli_option[]){{"json", NULL, "as one JSON document; unknown numbers are null"},
-                                           {"csv", "TABLE",
-                                            "one table as CSV: cases, checks, samples, models, images, trace, oracle"},
-                                           {0}},
+    .options =
+        (const struct cli_option[]){
+            {"json", NULL, "as one JSON document; unknown numbers are null"},
+            {"csv", "TABLE", "one table as CSV: cases, checks, samples, models, images, trace, oracle, memory"},
+            {0}},
     .epilogue = "Exit codes: 0 shown, 2 wrong use, no such case, or not a result file, 4 writing failed.\n"
                 "Python reads the file directly: docs/result-schema.md has each column.",
 };

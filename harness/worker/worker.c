@@ -206,6 +206,11 @@ int worker_pid(const struct worker *worker) {
     return worker->process.worker_pid;
 }
 
+int64_t worker_rss_bytes(struct worker *worker) {
+    worker_process_read_rss(&worker->process);
+    return worker->process.rss_bytes;
+}
+
 int64_t worker_rss_peak_bytes(const struct worker *worker) {
     return worker->process.rss_peak_bytes;
 }

@@ -330,17 +330,16 @@ void worker_process_drain_stderr(struct worker_process *process) {
 
 void worker_process_read_rss(struct worker_process *process) {
     char path[64], line[256];
-    long long peak_kib;
+    long long kib;
     if (process->worker_pid <= 0 || process->exited)
         return;
     snprintf(path, sizeof path, "/proc/%d/status", process->worker_pid);
     FILE *file = fopen(path, "re");
     while (file && fgets(line, sizeof line, file)) {
-        if (sscanf(line, "VmHWM: %lld kB", &peak_kib) != 1)
-            continue;
-        if (peak_kib * 1024 > process->rss_peak_bytes)
-            process->rss_peak_bytes = peak_kib * 1024;
-        break;
+        if (sscanf(line, "VmHWM: %lld kB", &kib) == 1 && kib * 1024 > process->rss_peak_bytes)
+            process->rss_peak_bytes = kib * 1024;
+        if (sscanf(line, "VmRSS: %lld kB", &kib) == 1)
+            process->rss_bytes = kib * 1024;
     }
     if (file)
         fclose(file);

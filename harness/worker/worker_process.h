@@ -19,8 +19,8 @@ struct worker_process {
     int wait_status;
     int64_t over_limit_bytes; /* not 0: ended by the keeper, because so much was held */
     uint64_t memory_limit_bytes;
-    double oom_kills_before; /* of the cgroup, when it was started */
-    int64_t rss_peak_bytes;
+    double oom_kills_before;                 /* of the cgroup, when it was started */
+    int64_t rss_peak_bytes, rss_bytes;       /* as last read */
     char tail[WORKER_STDERR_KEPT_BYTES + 1]; /* of stderr, zero-terminated */
     size_t tail_length;
 };
