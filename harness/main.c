@@ -16,7 +16,6 @@ static const struct command {
     {"show", "show what a run recorded, for people or as JSON or CSV", command_show},
     {"decode", "decode latents once, to a picture or a tensor file", command_decode},
     {"report", "one page of a run, or of several, with plots and pictures", command_report},
-    {"report", "write a run's pictures and plots into a folder", command_report},
     {"oracle", "keep reference images: list, build, verify, export, import", command_oracle},
     {"serve", "be a worker (started by vaemark itself)", command_serve},
 };

@@ -280,3 +280,34 @@ Test(safetensors, misaligned_data_is_read) {
 Test(safetensors, freeing_nothing_is_fine) {
     weights_free(NULL);
 }
+
+static void count_text(const char *key, const char *value, void *user) {
+    int *matches = user;
+    *matches += strcmp(key, "model") == 0 && strcmp(value, "sd15") == 0;
+    *matches += strcmp(key, "note") == 0 && strcmp(value, "a \"quoted\" text") == 0;
+}
+
+Test(safetensors, texts_are_written_and_found) {
+    const char *path = support_path("%s/described.safetensors", support_folder());
+    float data[2] = {1, 2};
+    struct shape shape = {.rank = 1, .dims = {2}};
+    struct vaemark_tensor tensor = tensor_make("x", VAEMARK_F32, &shape, data);
+    struct vaemark_tensors tensors = {.items = &tensor, .count = 1};
+    const struct weights_text texts[] = {{"model", "sd15"}, {"note", "a \"quoted\" text"}}, bad = {"model", "\xff"};
+    int matches = 0;
+    cr_assert_eq(weights_write_described(path, &tensors, texts, 2, NULL), VAEMARK_OK);
+    struct weights *weights = open_good(path);
+    cr_expect_eq(weights_metadata_count(weights), 2);
+    cr_expect_str_eq(weights_metadata_find(weights, "model"), "sd15");
+    cr_expect_null(weights_metadata_find(weights, "x"), "a tensor is no text");
+    weights_metadata_visit(weights, count_text, &matches);
+    cr_expect_eq(matches, 2);
+    cr_expect_eq(*(const float *)weights_find(weights, "x")->data, 1);
+    weights_free(weights);
+    cr_expect_neq(weights_write_described(path, &tensors, &bad, 1, NULL), VAEMARK_OK, "not UTF-8");
+    weights = open_good(write_header("{}", 0));
+    cr_expect_eq(weights_metadata_count(weights), 0);
+    cr_expect_null(weights_metadata_find(weights, "model"));
+    weights_metadata_visit(weights, count_text, &matches);
+    weights_free(weights);
+}
