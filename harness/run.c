@@ -7,7 +7,6 @@
 #include <unistd.h>
 
 #include "base/clock.h"
-#include "base/files.h"
 #include "harness/cli.h"
 #include "harness/exit_code.h"
 #include "harness/model_facts.h"
@@ -95,21 +94,21 @@ static int terminal_columns(void) {
     return isatty(STDOUT_FILENO) && ioctl(STDOUT_FILENO, TIOCGWINSZ, &size) == 0 ? size.ws_col : 0;
 }
 
-/* A result file that cannot be written is better known before the work than after it. */
-static enum vaemark_status prepare_out(const char *path, struct error *error) {
-    char *folder = strdup(path);
-    char *slash = folder ? strrchr(folder, '/') : NULL;
-    enum vaemark_status status = VAEMARK_OK;
-    if (slash && slash != folder) {
-        *slash = '\0';
-        status = folder_make(folder, error);
+/* What CI reads is written whatever the run came to. Returns the exit code. */
+static int export_record(const struct run *run, const struct record *record, int code) {
+    struct error error = {0};
+    if (exports_write(&run->exports, record, &error) != VAEMARK_OK) {
+        cli_print_error(&error);
+        return EXIT_CODE_HARNESS;
     }
-    struct atomic_file probe;
-    if (status == VAEMARK_OK && (status = atomic_file_open(&probe, path, error)) == VAEMARK_OK) {
-        atomic_file_abandon(&probe);
-    }
-    free(folder);
-    return status;
+    return code;
+}
+
+/* The run ended before its end: told on the terminal, and where CI looks. */
+static int finish_early(const struct run *run, struct record *record, const struct error *error, int code) {
+    cli_print_error(error);
+    record_add_fact(record, "run_failure", error->message, "");
+    return export_record(run, record, code);
 }
 
 static int finish(const struct run *run, struct record *record, int64_t start_ns) {
@@ -126,15 +125,19 @@ static int finish(const struct run *run, struct record *record, int64_t start_ns
         fprintf(stderr, "vaemark: %s\n", failure.message);
         code = EXIT_CODE_HARNESS;
     }
-    show_summary(stdout, record, terminal_columns());
-    printf("\n");
-    show_fuse_qkv_sentence(stdout, record);
-    if (code != EXIT_CODE_HARNESS) {
-        printf("\nResult file: %s ('vaemark show %s CASE' tells all about a case; 'vaemark report %s --out DIR' draws "
-               "it)\n",
-               run->out, run->out, run->out);
+    bool stored = code != EXIT_CODE_HARNESS;
+    code = export_record(run, record, code);
+    FILE *out = exports_take_stdout(&run->exports) ? stderr : stdout;
+    show_summary(out, record, terminal_columns());
+    fprintf(out, "\n");
+    show_fuse_qkv_sentence(out, record);
+    if (stored) {
+        fprintf(out,
+                "\nResult file: %s ('vaemark show %s CASE' tells all about a case; 'vaemark report %s --out DIR' draws "
+                "it)\n",
+                run->out, run->out, run->out);
     }
-    printf("\n%s\n", verdict.sentence);
+    fprintf(out, "\n%s\n", verdict.sentence);
     return code;
 }
 
@@ -142,8 +145,11 @@ int run_suite(struct run *run, int argc, char **argv) {
     struct error error = {0};
     int64_t start_ns = clock_monotonic_ns();
     enum vaemark_status status = selection_expand(&run->selection, &error);
+    if (status == VAEMARK_OK) { /* a file that cannot be written is better known before the work than after it */
+        status = exports_prepare(&run->exports, run->out, &error);
+    }
     if (status == VAEMARK_OK) {
-        status = prepare_out(run->out, &error);
+        status = exports_try_path(run->out, &error);
     }
     if (status != VAEMARK_OK) {
         cli_print_error(&error);
@@ -158,15 +164,11 @@ int run_suite(struct run *run, int argc, char **argv) {
     run_record_facts(run, record, argc, argv);
     int code = EXIT_CODE_HARNESS;
     if ((status = need_all_weights(&run->selection, record, &error)) != VAEMARK_OK) {
-        cli_print_error(&error);
-        code = status == VAEMARK_BAD_INPUT ? EXIT_CODE_USAGE : EXIT_CODE_HARNESS;
+        code = finish_early(run, record, &error, status == VAEMARK_BAD_INPUT ? EXIT_CODE_USAGE : EXIT_CODE_HARNESS);
+    } else if ((status = run_cases(run, record, &error)) != VAEMARK_OK) {
+        code = finish_early(run, record, &error, EXIT_CODE_HARNESS);
     } else {
-        status = run_cases(run, record, &error);
-        if (status != VAEMARK_OK) {
-            cli_print_error(&error);
-        } else {
-            code = finish(run, record, start_ns);
-        }
+        code = finish(run, record, start_ns);
     }
     record_free(record);
     return code;

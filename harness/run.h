@@ -2,6 +2,7 @@
 #ifndef HARNESS_RUN_H
 #define HARNESS_RUN_H
 
+#include "harness/exports.h"
 #include "harness/selection.h"
 
 /* What the command line asked for. */
@@ -11,6 +12,7 @@ struct run {
     double timeout_s;            /* 0: the suite's */
     uint64_t memory_limit_bytes; /* 0: the suite's */
     const char *out;
+    struct exports exports;
     bool no_oracle_store;
 };
 

@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/clock.h"
 #include "harness/checks/checks.h"
 #include "harness/measure.h"
 #include "harness/memory_phases.h"
@@ -71,24 +72,23 @@ static enum vaemark_status make_inputs(struct judgement *j, struct error *error)
     return status;
 }
 
-/* The passes of the case and its image's size. Where the framework's tiles have no result, nobody can be held to one:
- * the outcome says so. */
 static enum vaemark_status measure_shapes(struct judgement *j, struct error *error) {
-    struct error refusal = {0};
-    enum vaemark_status status = case_plan_tiles(j->item, &j->sets[0], &j->tiling, &j->graph_flops, &refusal);
-    const struct shape *image = &j->tiling.image;
-    if (status == VAEMARK_UNSUPPORTED_OPTION) {
-        set_outcome(j, "unsupported", refusal.message);
-        return VAEMARK_OK;
+    const struct vaemark_graph *graph = j->item->model->model->graph;
+    struct shape *shapes = calloc((size_t)graph->value_count + 1, sizeof *shapes);
+    if (!shapes) {
+        return error_set(error, VAEMARK_OUT_OF_MEMORY, "not enough memory for shapes");
     }
-    if (status != VAEMARK_OK) {
-        *error = refusal;
-        return status;
+    struct vaemark_tensors inputs = inputs_list(&j->sets[0]);
+    enum vaemark_status status = graph_infer_shapes(graph, &inputs, shapes, error);
+    if (status == VAEMARK_OK) {
+        const struct shape *image = &shapes[graph->output];
+        j->graph_flops = graph_flops(graph, shapes);
+        j->row->flops = (double)j->graph_flops;
+        j->row->image_height = image->dims[image->rank - 2];
+        j->row->image_width = image->dims[image->rank - 1];
     }
-    j->row->flops = (double)j->graph_flops;
-    j->row->image_height = image->dims[image->rank - 2];
-    j->row->image_width = image->dims[image->rank - 1];
-    return VAEMARK_OK;
+    free(shapes);
+    return status;
 }
 
 static void fill_identity(struct judgement *j, int64_t threads, const char *repro) {
@@ -108,22 +108,14 @@ static void fill_identity(struct judgement *j, int64_t threads, const char *repr
     row->batch = item->batch;
 }
 
-static bool must_be_refused(const struct run_case *item, const char *option) {
-    for (size_t i = 0; case_must_refuse(item, i); i++) {
-        if (strcmp(case_must_refuse(item, i), option) == 0) {
-            return true;
-        }
-    }
-    return false;
-}
-
-/* The case's options for open: threads, and what is switched on or refused under observation left out. */
+/* The case's options for open: threads, and fuse_qkv left out, since it is switched on (or refused) under observation.
+ */
 static enum vaemark_status set_open_options(struct judgement *j, int64_t threads, struct error *error) {
     char text[24];
     enum vaemark_status status = VAEMARK_OK;
     for (size_t i = 0; status == VAEMARK_OK && i < j->item->options.count; i++) {
         const struct option_text *option = &j->item->options.items[i];
-        if (strcmp(option->key, "fuse_qkv") != 0 && !must_be_refused(j->item, option->key)) {
+        if (strcmp(option->key, "fuse_qkv") != 0) {
             status = option_list_set(&j->open_options, option->key, option->value, error);
         }
     }
@@ -231,18 +223,8 @@ static enum vaemark_status judge_fused(struct judgement *j, struct error *error)
     return status == VAEMARK_OK ? judge_decoder(j, error) : status;
 }
 
-/* Every option that must be refused, one after the other, each on a decoder of its own. */
 static enum vaemark_status judge_refused(struct judgement *j, struct error *error) {
-    enum vaemark_status status = VAEMARK_OK;
-    for (size_t i = 0; status == VAEMARK_OK && case_must_refuse(j->item, i); i++) {
-        if (i > 0) {
-            status = worker_close(j->session.worker, NULL, error);
-        }
-        if (status == VAEMARK_OK) {
-            status = check_option_refused(j, case_must_refuse(j->item, i), error);
-        }
-    }
-    return status;
+    return check_fuse_qkv_refused(j, error);
 }
 
 /* ---- Pictures ---- */
@@ -341,7 +323,8 @@ static void judge_case(struct judgement *j, const struct run_settings *settings)
         set_outcome(j, "unsupported", hello->reason);
         return;
     }
-    const char *must_refuse = case_must_refuse(j->item, 0);
+    enum capability capability = capability_of(j->row->vae_type, "fuse_qkv", j->item->decoder->own);
+    bool must_refuse = j->item->fuse_qkv && capability == CAPABILITY_MUST_REFUSE;
     if (!must_refuse && (is_declared_unsupported(j) || !need_oracle(j))) {
         return;
     }
@@ -355,16 +338,14 @@ static void judge_case(struct judgement *j, const struct run_settings *settings)
     } else if (j->passed_checks == 0) {
         set_outcome(j, "failed", "no check was made");
     } else {
-        char reason[128] = "";
-        if (must_refuse) {
-            snprintf(reason, sizeof reason, "%s was refused, as it must be on this VAE type", must_refuse);
-        }
-        set_outcome(j, must_refuse ? "refused" : "passed", reason);
+        set_outcome(j, must_refuse ? "refused" : "passed",
+                    must_refuse ? "fuse_qkv was refused, as it must be on this VAE type" : "");
     }
 }
 
 enum vaemark_status run_case(const struct run_settings *settings, const struct run_case *item, struct oracles *oracles,
                              struct record *record, const char *repro, const char **outcome, struct error *error) {
+    int64_t start_ns = clock_monotonic_ns();
     struct judgement *j = calloc(1, sizeof *j);
     struct case_row *row = record_append(record, TABLE_CASES);
     if (!j || !row) {
@@ -387,17 +368,16 @@ enum vaemark_status run_case(const struct run_settings *settings, const struct r
         status = set_open_options(j, settings->threads, error);
     }
     if (status == VAEMARK_OK) {
-        if (!row->outcome[0]) {
-            judge_case(j, settings);
-            record_pictures(j);
-            record_oracle(j);
-        }
+        judge_case(j, settings);
+        record_pictures(j);
+        record_oracle(j);
         *outcome = row->outcome;
     }
     session_stop(&j->session);
     for (size_t i = 0; i < j->set_count; i++) {
         inputs_free(&j->sets[i]);
     }
+    row->duration_ns = clock_monotonic_ns() - start_ns;
     free(j->first_image.data);
     free(j);
     return status;

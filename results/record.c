@@ -6,6 +6,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "results/readable.h"
+
 /* Texts are many and small and live as long as the record, so they are packed into blocks that are freed together. */
 struct record_arena {
     struct record_arena *older;
@@ -62,27 +64,6 @@ void record_free(struct record *record) {
         record->arena = older;
     }
     free(record);
-}
-
-/* The length of the well-formed UTF-8 sequence at `text`, 0 if there is none (RFC 3629: no surrogates, no overlong
- * forms, nothing above U+10FFFF). */
-static size_t utf8_sequence_length(const unsigned char *text) {
-    unsigned char first = text[0];
-    if (first < 0x80) {
-        return 1;
-    }
-    size_t length = first >= 0xF0 ? 4 : first >= 0xE0 ? 3 : 2;
-    if (first < 0xC2 || first > 0xF4) {
-        return 0;
-    }
-    for (size_t i = 1; i < length; i++) {
-        if ((text[i] & 0xC0) != 0x80) {
-            return 0;
-        }
-    }
-    bool overlong = (first == 0xE0 && text[1] < 0xA0) || (first == 0xF0 && text[1] < 0x90);
-    bool outside = (first == 0xED && text[1] > 0x9F) || (first == 0xF4 && text[1] > 0x8F);
-    return overlong || outside ? 0 : length;
 }
 
 /* What is written is UTF-8 for every reader, whatever a file name or a worker's message was: other bytes become U+FFFD.

@@ -61,6 +61,7 @@ struct case_row {
     double psnr_db, psnr8_db, psnr_worst_tile_db, ssim, relative_l2, max_abs_error;
     double image_min, image_max, image_std;
     int64_t fused_modules; /* -1: fuse_qkv not asked for */
+    int64_t duration_ns;   /* the whole case, by the harness's clock */
 };
 
 struct check_row {
@@ -83,7 +84,7 @@ struct sample_row {
 
 struct model_row {
     const char *name, *vae_type, *config_sha256, *weights_sha256,
-        *weights_origin; /* synthetic seed, or the file's name and layout */
+        *weights_origin; /* synthetic seed, or the file's name */
     int64_t parameters, parameter_tensors, weights_file_bytes;
     double flops_512, flops_1024;
     int64_t attention_modules;

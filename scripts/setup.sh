@@ -24,6 +24,8 @@ libjansson-dev                JSON: safetensors headers, model configurations, w
 libcyaml-dev                  suites in YAML
 libyaml-dev                   what libcyaml links with, which its package does not bring
 libpng-dev                    decoded pictures
+libxml2-dev                   JUnit files for CI servers
+libxml2-utils                 tests that hold them against a schema
 libssl-dev                    SHA-256 of weights and files
 libcriterion-dev              unit tests
 gnuplot-nox|gnuplot-qt|gnuplot-x11  plots

@@ -15,6 +15,7 @@ static const struct cli_option options[] = {
     {"memory-limit", "SIZE",
      "memory a worker may hold, as 4GiB, or none (default: the suite's, else 4/5 of what is left)"},
     {"out", "FILE", "the result file (default run.h5)"},
+    EXPORT_OPTIONS,
     {"no-oracle-store", NULL, "compute every reference image anew and keep none"},
     {NULL, NULL, NULL},
 };
@@ -53,6 +54,9 @@ static enum vaemark_status take(void *context, const char *option, const char *v
     }
     if (strcmp(option, "no-oracle-store") == 0) {
         run->no_oracle_store = true;
+        return VAEMARK_OK;
+    }
+    if (exports_take(&run->exports, option, value)) {
         return VAEMARK_OK;
     }
     run->out = value;

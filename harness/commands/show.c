@@ -13,6 +13,7 @@
 #include "harness/cli.h"
 #include "harness/commands/commands.h"
 #include "harness/exit_code.h"
+#include "harness/exports.h"
 #include "results/schema.h"
 #include "results/show.h"
 #include "results/store.h"
@@ -21,10 +22,11 @@ struct show_options {
     const char *path, *pattern; /* the run, and which cases of it; NULL: all */
     bool json, csv;
     enum table_id table; /* of --csv */
+    struct exports exports;
 };
 
 static const struct cli_usage usage = {
-    .synopsis = "vaemark show RUN.h5 [CASE] [--json] [--csv TABLE]",
+    .synopsis = "vaemark show RUN.h5 [CASE] [--json] [--csv TABLE] [--junit FILE] [--markdown FILE]",
     .description =
         "Shows what a run recorded: a table of all cases, or everything about CASE. In CASE, * stands for any\n"
         "text, also with slashes: 'sd15-mini/*', '*/cpu/*'.",
@@ -32,6 +34,7 @@ static const struct cli_usage usage = {
         (const struct cli_option[]){
             {"json", NULL, "as one JSON document; unknown numbers are null"},
             {"csv", "TABLE", "one table as CSV: cases, checks, samples, models, images, trace, oracle, memory"},
+            EXPORT_OPTIONS,
             {0}},
     .epilogue = "Exit codes: 0 shown, 2 wrong use, no such case, or not a result file, 4 writing failed.\n"
                 "Python reads the file directly: docs/result-schema.md has each column.",
@@ -59,6 +62,8 @@ static enum vaemark_status take(void *context, const char *option, const char *v
     struct show_options *options = context;
     if (option && strcmp(option, "json") == 0) {
         options->json = true;
+    } else if (option && exports_take(&options->exports, option, value)) {
+        return VAEMARK_OK;
     } else if (option) {
         return choose_table(options, value, error);
     } else if (!options->path) {
@@ -156,6 +161,24 @@ static int show_record(const struct record *record, const struct show_options *o
     return EXIT_CODE_PASSED;
 }
 
+/* For CI, from a run that was stored: the files alone, no table. */
+static int export_record(const struct record *record, const struct exports *exports) {
+    struct error error = {0};
+    enum vaemark_status status = exports_prepare(exports, NULL, &error);
+    int code = status == VAEMARK_OK ? EXIT_CODE_PASSED : EXIT_CODE_USAGE;
+    if (status == VAEMARK_OK && exports_write(exports, record, &error) != VAEMARK_OK) {
+        code = EXIT_CODE_HARNESS;
+    }
+    if (code != EXIT_CODE_PASSED) {
+        cli_print_error(&error);
+    } else if (!exports_take_stdout(exports)) {
+        const char *both = exports->junit && exports->markdown ? " and " : "";
+        printf("Written: %s%s%s\n", exports->junit ? exports->junit : "", both,
+               exports->markdown ? exports->markdown : "");
+    }
+    return code;
+}
+
 static bool reader_is_gone(void) {
     struct pollfd standard_output = {.fd = STDOUT_FILENO, .events = POLLOUT};
     return poll(&standard_output, 1, 0) == 1 && (standard_output.revents & (POLLERR | POLLHUP));
@@ -182,8 +205,11 @@ int command_show(int argc, char **argv) {
     if (parsed != CLI_PARSED) {
         return parsed == CLI_HELP_SHOWN ? EXIT_CODE_PASSED : EXIT_CODE_USAGE;
     }
-    const char *wrong = !options.path                    ? "which run? give the RUN.h5 that 'vaemark run' wrote"
-                        : options.csv && options.json    ? "--json or --csv, not both"
+    bool exports = options.exports.junit || options.exports.markdown;
+    const char *wrong = !options.path                 ? "which run? give the RUN.h5 that 'vaemark run' wrote"
+                        : options.csv && options.json ? "--json or --csv, not both"
+                        : exports && (options.csv || options.json || options.pattern)
+                            ? "--junit and --markdown write a whole run: leave CASE, --json and --csv out"
                         : options.csv && options.pattern ? "--csv writes a whole table: leave CASE out"
                                                          : NULL;
     if (wrong) {
@@ -197,7 +223,7 @@ int command_show(int argc, char **argv) {
         return EXIT_CODE_USAGE;
     }
     signal(SIGPIPE, SIG_IGN);
-    int code = finish_output(show_record(record, &options));
+    int code = finish_output(exports ? export_record(record, &options.exports) : show_record(record, &options));
     record_free(record);
     return code;
 }
