@@ -212,14 +212,14 @@ static void tell(const struct oracles *oracles, const char *format, ...) {
 /* Once, and no reason to stop: what is needed is computed. */
 static void tell_unkept(struct oracles *oracles, const struct error *reason) {
     char text[1600];
-    if (!oracles->unkept) {
-        oracles->unkept = true;
-        oracles->unkept_reason = *reason;
-        tell(oracles,
-             "oracles cannot be kept and are computed for this run only: %s (free some space there, or set "
-             "VAEMARK_CACHE to a folder that can be written)",
-             error_text(reason, text, sizeof text));
+    if (oracles->unkept) {
+        return;
     }
+    oracles->unkept = true;
+    error_text(reason, text, sizeof text);
+    tell(oracles, "oracles cannot be kept and are computed for this run only: %s%s", text,
+         strstr(text, "VAEMARK_CACHE") ? ""
+                                       : "; make room there, or set VAEMARK_CACHE to a folder that can be written");
 }
 
 void oracles_use_store(struct oracles *oracles) {

@@ -24,8 +24,7 @@ struct oracles {
     double timeout_s;
     struct oracle_store store;      /* folder NULL: nothing is kept */
     void (*note)(const char *text); /* told of damaged entries, and once when oracles cannot be kept; may be NULL */
-    bool unkept;                    /* an oracle could not be kept; `unkept_reason` says why */
-    struct error unkept_reason;
+    bool unkept;                    /* an oracle could not be kept */
 };
 
 /* Lets them be taken from and kept in the user's store. Without one a run goes on, and `note` says so. */

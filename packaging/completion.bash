@@ -2,7 +2,7 @@
 
 # Words of the help of a command ("" for the program's own): those that start a line of its list.
 _vaemark_help_words() {
-    "$1" ${2:+"$2"} --help 2>/dev/null | sed -n 's/^  \(--[a-z0-9-]*\).*/\1/p; s/^  \([a-z][a-z-]*\)  .*/\1/p'
+    "$1" ${2:+"$2"} ${3:+"$3"} --help 2>/dev/null | sed -n 's/^  \(--[a-z0-9-]*\).*/\1/p; s/^  \([a-z][a-z-]*\)  .*/\1/p'
 }
 
 # First words of what `vaemark list WHAT` prints. Headings and what follows a table have no row of their own.
@@ -15,8 +15,9 @@ _vaemark_names() {
 }
 
 _vaemark() {
-    local program=$1 word=${COMP_WORDS[COMP_CWORD]} before=${COMP_WORDS[COMP_CWORD - 1]} command=
+    local program=$1 word=${COMP_WORDS[COMP_CWORD]} before=${COMP_WORDS[COMP_CWORD - 1]} command= verb=
     [ "$COMP_CWORD" -lt 2 ] || command=${COMP_WORDS[1]}
+    [ "$COMP_CWORD" -lt 3 ] || [ "$command" != oracle ] || verb=${COMP_WORDS[2]}
     COMPREPLY=()
     # bash takes --option=value apart at the =.
     if [ "$word" = = ]; then
@@ -47,7 +48,7 @@ _vaemark() {
         [ "$COMP_CWORD" -ne 2 ] || { mapfile -t COMPREPLY < <(compgen -W "list build verify export import" -- "$word"); return; } ;;
     esac
     case $word in
-    -*) mapfile -t COMPREPLY < <(compgen -W "$(_vaemark_help_words "$program" "$command")" -- "$word") ;;
+    -*) mapfile -t COMPREPLY < <(compgen -W "$(_vaemark_help_words "$program" "$command" "$verb")" -- "$word") ;;
     *) compopt -o filenames 2>/dev/null; mapfile -t COMPREPLY < <(compgen -f -- "$word") ;;
     esac
 }

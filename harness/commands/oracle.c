@@ -66,7 +66,7 @@ int oracle_fail(enum vaemark_status status, const struct error *error) {
 
 enum vaemark_status oracle_open_store(struct oracle_arguments *arguments, struct error *error) {
     enum vaemark_status status = oracle_store_open(&arguments->store, error);
-    if (status == VAEMARK_IO_ERROR) {
+    if (status == VAEMARK_IO_ERROR && !strstr(error->message, "VAEMARK_CACHE")) {
         strncat(error->message, "; set VAEMARK_CACHE to a folder that can be written",
                 sizeof error->message - strlen(error->message) - 1);
     }

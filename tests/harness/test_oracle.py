@@ -122,6 +122,19 @@ class Oracle(CommandLine):
         self.assert_exit(process, 0)
         self.assertEqual(process.stderr.count("equal"), 4, process.stderr)
 
+    def test_a_tiled_decode_has_an_oracle_of_its_own(self):
+        """Slicing and fuse-QKV do not change what is right; tiling does."""
+        self.suite_path = self.suite(SUITE.replace("[plain, fuse_qkv]", "[plain, slicing, tiling, tiling=corrected]"))
+        only = ("--case", "kl-noattn-mini/*")
+        self.assertIn("6 oracles", self.oracle("build", *only).stdout)
+        rows = self.listed("--suite", self.suite_path, *WEIGHTS, *only)
+        self.assertEqual([row["tiling"] for row in rows], ["off"] * 2 + ["on"] * 2 + ["corrected"] * 2)
+        self.assert_exit(self.run_suite(*only), 0)
+        self.assertEqual(self.sources(), {"store"})
+        keys = {row["case_id"].split("/")[3]: row["key"] for row in self.record(self.path("run.h5"))["oracle"]}
+        self.assertEqual(keys["plain"], keys["slicing"])
+        self.assertEqual(len(set(keys.values())), 3)
+
     def test_verify_finds_images_that_the_reference_would_not_make(self):
         """A forger who knows the format can sign anything; only computing again tells."""
         self.build()
@@ -300,6 +313,8 @@ class Oracle(CommandLine):
             "no label": repack({**header, "__metadata__": {k: v for k, v in texts.items() if k != label}}, data),
             "no oracle": repack({"__metadata__": {"format": "vaemark-oracles", "version": "1"}}, b""),
             "label not an object": repack({**header, "__metadata__": {**texts, label: "[]"}}, data),
+            "more in a label than is signed": repack({**header, "__metadata__": {
+                **texts, label: json.dumps({**json.loads(texts[label]), "x": "y"})}}, data),
             "long label": repack({**header, "__metadata__": {
                 **texts, label: json.dumps({**json.loads(texts[label]), "model": "m" * 5000})}}, data),
         }

@@ -85,6 +85,8 @@ COMP_WORDS=("$@") COMP_CWORD=$(($# - 1)); _vaemark "$program"; printf '%s\\n' "$
         self.assertEqual(self.complete("decode", "--model", "sd15"), {"sd15", "sd15-mini"})
         self.assertEqual(self.complete("run", "--backend", "=", "re"), {"reference"})
         self.assertEqual(self.complete("list", "m"), {"models"})
+        self.assertEqual(self.complete("oracle", "ex"), {"export"})
+        self.assertEqual(self.complete("oracle", "verify", "--re"), {"--repair", "--recompute"})
 
     def test_every_model_is_offered(self):
         models = {p.parent.name for p in (SOURCE / "models").glob("*/config.json")}
