@@ -4,6 +4,7 @@
 #include <fcntl.h>
 #include <signal.h>
 #include <spawn.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -11,13 +12,15 @@
 #include <unistd.h>
 
 #include "results/beside.h"
+#include "results/plot_layout.h"
+#include "results/plot_svg.h"
 
 enum { SAID_BYTES = 512 };
 
 /* Starts gnuplot with its standard error on `said`; returns an errno value. */
-static int spawn_gnuplot(pid_t *child, char *settings, char *script, int said) {
-    char name[] = "gnuplot", plain[] = "--default-settings", execute[] = "-e";
-    char *arguments[] = {name, plain, execute, settings, script, NULL};
+static int spawn_gnuplot(pid_t *child, const char *job, int said) {
+    char name[] = "gnuplot", plain[] = "--default-settings";
+    char *arguments[] = {name, plain, (char *)job, NULL};
     posix_spawn_file_actions_t actions;
     posix_spawnattr_t attributes;
     sigset_t none;
@@ -61,17 +64,98 @@ static void read_said(int descriptor, char said[SAID_BYTES]) {
     said[length] = '\0';
 }
 
-static bool run_gnuplot(char *settings, char *script, struct results_error *error) {
+/* ---- The five drawings of a plot ---- */
+
+static const struct drawing {
+    const char *suffix, *format;
+    enum plot_shape shape;
+    bool dark;
+} drawings[] = {
+    {".svg", "svg", PLOT_WIDE, false},          {"-dark.svg", "svg", PLOT_WIDE, true},
+    {"-narrow.svg", "svg", PLOT_NARROW, false}, {"-narrow-dark.svg", "svg", PLOT_NARROW, true},
+    {".png", "png", PLOT_WIDE_TITLED, false},
+};
+enum { DRAWING_COUNT = sizeof drawings / sizeof drawings[0] };
+
+/* One gnuplot that draws one plot, in all its drawings. */
+struct job {
+    enum plot_id id;
+    bool has_data;
+    char *path;                     /* of what gnuplot reads */
+    char *temporary[DRAWING_COUNT]; /* what it draws, before they are renamed */
+    pid_t process;
+    int said; /* its standard error, -1 where there is no process */
+};
+
+static char *drawing_path(const char *folder, enum plot_id id, size_t drawing) {
+    char *path = NULL;
+    return asprintf(&path, "%s/%s%s", folder, plots[id].name, drawings[drawing].suffix) < 0 ? NULL : path;
+}
+
+/* "latency_narrow_dark": what the ids of a drawing begin with. gnuplot takes no '-'. */
+static void name_drawing(char name[64], enum plot_id id, size_t drawing) {
+    snprintf(name, 64, "%s%s", plots[id].name, drawings[drawing].suffix);
+    for (char *at = name; *at; at++) {
+        *at = *at == '-' ? '_' : *at == '.' ? '\0' : *at;
+        if (!*at) {
+            break;
+        }
+    }
+}
+
+static bool print_drawing(FILE *out, const struct job *job, const struct plot *plot, const struct record *record,
+                          size_t drawing, const char *scripts_folder) {
+    char name[64];
+    struct plot_layout *layout = plot_layout_create(plot, record, drawings[drawing].shape);
+    if (!layout) {
+        return false;
+    }
+    name_drawing(name, job->id, drawing);
+    fprintf(out, "reset\nformat='%s'\ndark=%d\nid='%s'\nout=", drawings[drawing].format, drawings[drawing].dark, name);
+    plot_print_quoted(out, job->temporary[drawing]);
+    fputc('\n', out);
+    plot_print_layout(out, layout);
+    fprintf(out, "load ");
+    plot_print_quoted(out, scripts_folder);
+    fprintf(out, ".'/plot.gp'\n");
+    plot_layout_free(layout);
+    return true;
+}
+
+/* What gnuplot is to read, as a file that is gone afterwards. */
+static bool write_job(struct job *job, const struct plot *plot, const struct record *record, const char *folder,
+                      const char *scripts_folder, struct results_error *error) {
+    char *text = NULL;
+    size_t size_bytes = 0;
+    FILE *stream = open_memstream(&text, &size_bytes);
+    bool done = stream && asprintf(&job->path, "%s/.%s.%ld.gp", folder, plots[job->id].name, (long)getpid()) > 0;
+    job->path = done ? job->path : NULL;
+    for (size_t i = 0; done && i < DRAWING_COUNT; i++) {
+        char *path = drawing_path(folder, job->id, i);
+        job->temporary[i] = path ? beside_name(path) : NULL;
+        done = job->temporary[i] && print_drawing(stream, job, plot, record, i, scripts_folder);
+        free(path);
+    }
+    done = stream && !ferror(stream) && done;
+    done = (stream ? fclose(stream) == 0 : false) && done;
+    done = done || results_fail(error, "%s: out of memory", folder);
+    done = done && beside_write(job->path, &(struct piece){text, size_bytes}, 1, error);
+    free(text);
+    return done;
+}
+
+/* ---- Processes ---- */
+
+static bool start_job(struct job *job, struct results_error *error) {
     int said_pipe[2];
     if (pipe2(said_pipe, O_CLOEXEC) != 0) {
         return results_fail(error, "gnuplot cannot be started: %s", strerror(errno));
     }
-    pid_t child;
-    char said[SAID_BYTES] = "";
-    int number = spawn_gnuplot(&child, settings, script, said_pipe[1]);
+    int number = spawn_gnuplot(&job->process, job->path, said_pipe[1]);
     close(said_pipe[1]);
     if (number == 0) {
-        read_said(said_pipe[0], said);
+        job->said = said_pipe[0];
+        return true;
     }
     close(said_pipe[0]);
     if (number == ENOENT) {
@@ -79,39 +163,45 @@ static bool run_gnuplot(char *settings, char *script, struct results_error *erro
                             "gnuplot is not installed, so no plots were drawn; install it (Debian: apt-get install "
                             "gnuplot-nox fonts-dejavu-core) and repeat 'vaemark report'");
     }
-    if (number != 0) {
-        return results_fail(error, "gnuplot cannot be started: %s", strerror(number));
-    }
+    return results_fail(error, "gnuplot cannot be started: %s", strerror(number));
+}
+
+static bool end_job(struct job *job, struct results_error *error) {
+    char said[SAID_BYTES] = "";
     int status = 0;
-    while (waitpid(child, &status, 0) < 0 && errno == EINTR) {
+    read_said(job->said, said);
+    close(job->said);
+    job->said = -1;
+    while (waitpid(job->process, &status, 0) < 0 && errno == EINTR) {
     }
     if (!WIFEXITED(status) || WEXITSTATUS(status) != 0) {
-        return results_fail(error, "gnuplot failed on %s: %s", script, said[0] ? said : "it did not say why");
+        return results_fail(error, "gnuplot failed on plot %s: %s", plots[job->id].name,
+                            said[0] ? said : "it did not say why");
     }
     return true;
 }
 
-static char *make_settings(const struct plot *plot, const struct record *record, const char *format, const char *data,
-                           const char *out, const char *scripts_folder) {
-    char *settings = NULL;
+/* ---- After drawing ---- */
+
+static char *read_text(const char *path) {
+    char *text = NULL;
     size_t size_bytes = 0;
-    FILE *stream = open_memstream(&settings, &size_bytes);
-    if (!stream) {
+    FILE *file = fopen(path, "rbe");
+    FILE *copy = file ? open_memstream(&text, &size_bytes) : NULL;
+    char block[4096];
+    for (size_t got; copy && (got = fread(block, 1, sizeof block, file)) > 0;) {
+        fwrite(block, 1, got, copy);
+    }
+    bool done = copy && !ferror(file) && !ferror(copy);
+    done = copy ? fclose(copy) == 0 && done : false;
+    if (file) {
+        fclose(file);
+    }
+    if (!done) {
+        free(text);
         return NULL;
     }
-    plot_print_settings(stream, plot, record);
-    fprintf(stream, "; format='%s'; scripts=", format);
-    plot_print_quoted(stream, scripts_folder);
-    fprintf(stream, "; data=");
-    plot_print_quoted(stream, data);
-    fprintf(stream, "; out=");
-    plot_print_quoted(stream, out);
-    bool done = !ferror(stream);
-    if (fclose(stream) != 0 || !done) {
-        free(settings);
-        return NULL;
-    }
-    return settings;
+    return text;
 }
 
 /* gnuplot may leave with 0 and nothing drawn. */
@@ -120,68 +210,105 @@ static bool is_drawn(const char *path) {
     return stat(path, &status) == 0 && status.st_size > 0;
 }
 
-static bool draw_format(const struct plot *plot, const struct record *record, const char *format, const char *data,
-                        const char *folder, const char *scripts_folder, struct results_error *error) {
-    char *path = NULL, *script = NULL;
-    const char *name = plot_name(plot->id);
-    if (asprintf(&path, "%s/%s.%s", folder, name, format) < 0) {
-        path = NULL;
+static bool commit_drawing(struct job *job, size_t drawing, const char *path, struct results_error *error) {
+    const char *temporary = job->temporary[drawing];
+    if (!is_drawn(temporary)) {
+        return results_fail(error, "%s: gnuplot drew nothing", path);
     }
-    if (asprintf(&script, "%s/%s.gp", scripts_folder, name) < 0) {
-        script = NULL;
+    if (strcmp(drawings[drawing].format, "svg") != 0) {
+        return beside_commit(temporary, path, error);
     }
-    char *temporary = path ? beside_name(path) : NULL;
-    char *settings = temporary ? make_settings(plot, record, format, data, temporary, scripts_folder) : NULL;
-    bool done = (settings && script) || results_fail(error, "%s: out of memory", folder);
-    if (done && access(script, R_OK) != 0) {
-        done = results_fail(error, "%s: %s; set VAEMARK_DATA to the folder that holds scripts/gnuplot", script,
-                            strerror(errno));
-    }
-    done = done && run_gnuplot(settings, script, error);
-    done = done && (is_drawn(temporary) || results_fail(error, "%s: gnuplot drew nothing", path));
-    done = done && beside_commit(temporary, path, error);
-    if (!done && temporary) {
-        unlink(temporary);
-    }
-    free(settings);
-    free(temporary);
-    free(script);
-    free(path);
+    char name[64];
+    name_drawing(name, job->id, drawing);
+    char *svg = read_text(temporary);
+    char *tidy = svg ? plot_tidy_svg(svg, name, &plots[job->id]) : NULL;
+    bool done = tidy ? beside_write(path, &(struct piece){tidy, strlen(tidy)}, 1, error)
+                     : results_fail(error, "%s: out of memory", path);
+    free(tidy);
+    free(svg);
     return done;
 }
 
-/* The data as a file that is gone afterwards; the caller frees its name. */
-static char *write_data(const struct plot *plot, const char *folder, struct results_error *error) {
-    char *path = NULL;
-    char *text = NULL;
-    size_t size_bytes = 0;
-    FILE *stream = open_memstream(&text, &size_bytes);
-    if (!stream || asprintf(&path, "%s/.%s.%ld.tsv", folder, plot_name(plot->id), (long)getpid()) < 0) {
-        path = NULL;
+static bool commit_job(struct job *job, const char *folder, struct results_error *error) {
+    bool done = true;
+    for (size_t i = 0; done && i < DRAWING_COUNT; i++) {
+        char *path = drawing_path(folder, job->id, i);
+        done = path ? commit_drawing(job, i, path, error) : results_fail(error, "%s: out of memory", folder);
+        free(path);
     }
-    if (stream) {
-        plot_print_data(stream, plot);
-        fclose(stream);
-    }
-    if (!path || !text) {
-        results_fail(error, "%s: out of memory", folder);
-    } else if (beside_write(path, &(struct piece){text, size_bytes}, 1, error)) {
-        free(text);
-        return path;
-    }
-    free(text);
-    free(path);
-    return NULL;
+    return done;
 }
 
-bool gnuplot_draw(const struct plot *plot, const struct record *record, const char *folder, const char *scripts_folder,
-                  struct results_error *error) {
-    char *data = write_data(plot, folder, error);
-    bool done = data && draw_format(plot, record, "png", data, folder, scripts_folder, error) &&
-                draw_format(plot, record, "svg", data, folder, scripts_folder, error);
-    if (data) {
-        unlink(data);
+static void clean_job(struct job *job) {
+    if (job->path) {
+        unlink(job->path);
     }
-    free(data);
+    for (size_t i = 0; i < DRAWING_COUNT; i++) {
+        if (job->temporary[i]) {
+            unlink(job->temporary[i]);
+        }
+        free(job->temporary[i]);
+    }
+    free(job->path);
+}
+
+/* A plot of an older run must not be taken for this one's. */
+static void remove_drawings(const char *folder, enum plot_id id) {
+    for (size_t i = 0; i < DRAWING_COUNT; i++) {
+        char *path = drawing_path(folder, id, i);
+        if (path) {
+            unlink(path);
+        }
+        free(path);
+    }
+}
+
+static bool prepare_job(struct job *job, const struct record *record, const char *folder, const char *scripts_folder,
+                        struct results_error *error) {
+    struct plot *plot = plot_create(record, job->id);
+    bool done = plot || results_fail(error, "%s: out of memory", folder);
+    job->has_data = plot && plot->line_count > 0;
+    if (done && !job->has_data) {
+        remove_drawings(folder, job->id);
+    }
+    if (done && job->has_data) {
+        done = write_job(job, plot, record, folder, scripts_folder, error) && start_job(job, error);
+    }
+    plot_free(plot);
+    return done;
+}
+
+static bool find_script(const char *scripts_folder, struct results_error *error) {
+    char *script = NULL;
+    bool done = asprintf(&script, "%s/plot.gp", scripts_folder) > 0;
+    if (!done) {
+        return results_fail(error, "%s: out of memory", scripts_folder);
+    }
+    done = access(script, R_OK) == 0 ||
+           results_fail(error, "%s: %s; set VAEMARK_DATA to the folder that holds scripts/gnuplot", script,
+                        strerror(errno));
+    free(script);
+    return done;
+}
+
+bool gnuplot_draw_all(const struct record *record, const char *folder, const char *scripts_folder,
+                      struct results_error *error) {
+    struct job jobs[PLOT_COUNT];
+    bool done = find_script(scripts_folder, error);
+    for (int id = 0; id < PLOT_COUNT; id++) {
+        jobs[id] = (struct job){.id = (enum plot_id)id, .said = -1};
+    }
+    for (int id = 0; done && id < PLOT_COUNT; id++) { /* all at once */
+        done = prepare_job(&jobs[id], record, folder, scripts_folder, error);
+    }
+    for (int id = 0; id < PLOT_COUNT; id++) {
+        if (jobs[id].said >= 0) {
+            done = end_job(&jobs[id], done ? error : NULL) && done;
+        }
+    }
+    for (int id = 0; id < PLOT_COUNT; id++) {
+        done = done && (!jobs[id].has_data || commit_job(&jobs[id], folder, error));
+        clean_job(&jobs[id]);
+    }
     return done;
 }

@@ -66,8 +66,8 @@ void page_write_plots(struct page *page) {
         return;
     }
     for (int id = 0; id < PLOT_COUNT; id++) {
-        if (is_drawn(page, plot_name((enum plot_id)id))) {
-            write_plot(page, plot_name((enum plot_id)id), plot_name((enum plot_id)id), "");
+        if (is_drawn(page, plots[id].name)) {
+            write_plot(page, plots[id].name, plots[id].title, plots[id].caption);
             count++;
         }
     }

@@ -1,188 +1,116 @@
-/* A plot's data and settings as gnuplot reads them. */
+/* A drawing as gnuplot reads it: numbers, arrays of texts, blocks of data. Texts are in single quotes, where nothing
+ * has a meaning but the quote itself. */
 #include <math.h>
 #include <string.h>
 
-#include "results/format.h"
-#include "results/plot.h"
+#include "results/plot_layout.h"
 
-/* A field of the data: no tabs, no line ends, and never empty, because gnuplot drops a point with an empty label. */
-static void print_field(FILE *out, const char *text) {
-    for (const char *at = *text ? text : " "; *at; at++) {
-        fputc((unsigned char)*at < ' ' || *at == '"' ? ' ' : *at, out);
-    }
-}
-
+/* Control characters and what XML cannot hold (U+FFFE, U+FFFF) are left out. */
 void plot_print_quoted(FILE *out, const char *text) {
     fputc('\'', out);
     for (; *text; text++) {
-        if ((unsigned char)*text >= ' ') {
+        bool unwritable = (unsigned char)*text < ' ' || *text == 0x7F;
+        if (strncmp(text, "\xEF\xBF\xBE", 3) == 0 || strncmp(text, "\xEF\xBF\xBF", 3) == 0) {
+            text += 2;
+        } else if (!unwritable) {
             fputs(*text == '\'' ? "''" : (const char[]){*text, '\0'}, out);
         }
     }
     fputc('\'', out);
 }
 
-static struct figure format_value(enum plot_id id, double value) {
-    return isnan(value)         ? (struct figure){" "}
-           : id == PLOT_LATENCY ? format_time(value)
-           : id == PLOT_MEMORY  ? format_bytes((int64_t)value)
-                                : format_decibels(value);
-}
+#define PRINT_NUMBERS(out, array_name, items, count, member)                 \
+    do {                                                                     \
+        fprintf(out, "array %s[%zu] = [0", array_name, (size_t)(count) + 1); \
+        for (size_t item = 0; item < (count); item++) {                      \
+            fprintf(out, ",%.6g", (double)(items)[item].member);             \
+        }                                                                    \
+        fprintf(out, "]\n");                                                 \
+    } while (0)
 
-/* Infinite decibels stand to the right of all others. */
-static double place(const struct plot *plot, double value) {
-    return isinf(value) ? (isnan(plot->high) ? 0 : plot->high) + 5 : value;
-}
-
-static void print_point(FILE *out, const struct plot *plot, const struct plot_point *point) {
-    fprintf(out, "%.3f\t%.9g\t%.9g\t%.9g\t%.9g\t", point->height, place(plot, point->value), point->low, point->high,
-            point->other);
-    print_field(out, format_value(plot->id, point->value).text);
-    fputc('\t', out);
-    print_field(out, format_value(plot->id, point->other).text);
-    fputc('\n', out);
-}
-
-static bool precision_varies(const struct plot *plot) {
-    for (size_t i = 1; i < plot->point_count; i++) {
-        if (strcmp(plot->points[i].row->precision, plot->points[0].row->precision) != 0) {
-            return true;
-        }
+/* Arrays begin with an element that is never used: gnuplot has no empty ones. */
+static void print_words(FILE *out, const struct plot_layout *layout) {
+    fprintf(out, "words=%zu\narray word_text[%zu] = [''", layout->word_count, layout->word_count + 1);
+    for (size_t i = 0; i < layout->word_count; i++) {
+        fputc(',', out);
+        plot_print_quoted(out, layout->words[i].text);
     }
-    return false;
+    fprintf(out, "]\n");
+    PRINT_NUMBERS(out, "word_x", layout->words, layout->word_count, x);
+    PRINT_NUMBERS(out, "word_y", layout->words, layout->word_count, y);
+    PRINT_NUMBERS(out, "word_anchor", layout->words, layout->word_count, anchor);
+    PRINT_NUMBERS(out, "word_tone", layout->words, layout->word_count, tone);
+    PRINT_NUMBERS(out, "word_size", layout->words, layout->word_count, size);
 }
 
-/* "sd15-mini 1x4x8x8 fuse_qkv" at the middle of its lines. */
-static void print_workloads(FILE *out, const struct plot *plot) {
-    bool with_precision = precision_varies(plot);
-    for (size_t i = 0; i < plot->point_count; i++) {
-        const struct case_row *row = plot->points[i].row;
-        double sum = 0;
-        size_t count = 0;
-        bool told = false;
-        for (size_t j = 0; j < plot->point_count; j++) {
-            const struct case_row *other = plot->points[j].row;
-            if (strcmp(row->model, other->model) == 0 && strcmp(row->precision, other->precision) == 0 &&
-                strcmp(row->options, other->options) == 0 && strcmp(row->shape, other->shape) == 0) {
-                told |= j < i;
-                sum += plot->points[j].height;
-                count++;
+static void print_keys(FILE *out, const struct plot_layout *layout) {
+    fprintf(out, "keys=%zu\n", layout->key_count);
+    PRINT_NUMBERS(out, "key_x", layout->keys, layout->key_count, x);
+    PRINT_NUMBERS(out, "key_y", layout->keys, layout->key_count, y);
+    PRINT_NUMBERS(out, "key_kind", layout->keys, layout->key_count, kind);
+    PRINT_NUMBERS(out, "key_series", layout->keys, layout->key_count, series);
+    fprintf(out, "rules=%zu\narray rule_y[%zu] = [0", layout->rule_count, layout->rule_count + 1);
+    for (size_t i = 0; i < layout->rule_count; i++) {
+        fprintf(out, ",%.6g", layout->rules[i]);
+    }
+    fprintf(out, "]\n");
+}
+
+static double within(double value, double low, double high) {
+    return value < low ? low : value > high ? high : value;
+}
+
+/* A block a kind: series, x, y, low, high. The first row is far outside, so that no block is empty. */
+static void print_marks(FILE *out, const struct plot_layout *layout) {
+    static const char *const names[PLOT_MARK_KINDS] = {"point", "hollow", "dot", "bar", "tick", "band", "beyond"};
+    const struct plot *plot = layout->plot;
+    for (int kind = 0; kind < PLOT_MARK_KINDS; kind++) {
+        fprintf(out, "$%s << END_OF_MARKS\n0\t%.9g\t1e6\t%.9g\t%.9g\n", names[kind], layout->low, layout->low,
+                layout->low);
+        for (size_t i = 0; i < plot->mark_count; i++) {
+            const struct plot_mark *mark = &plot->marks[i];
+            if ((int)mark->kind != kind || !isfinite(mark->x)) {
+                continue;
+            }
+            double y = layout->middles[mark->line] + mark->offset * layout->line_pixels - layout->top;
+            fprintf(out, "%d\t%.9g\t%.6g\t%.9g\t%.9g\n", mark->series, within(mark->x, layout->low, layout->high), -y,
+                    within(mark->low, layout->low, layout->high), within(mark->high, layout->low, layout->high));
+        }
+        fprintf(out, "END_OF_MARKS\n");
+    }
+}
+
+/* The grid, and in a block of its own the line at zero: x, y, height. */
+static void print_grid(FILE *out, const struct plot_layout *layout) {
+    bool zero = layout->low < 0 && layout->high > 0;
+    for (int block = 0; block < 2; block++) {
+        fprintf(out, "$%s << END_OF_GRID\n%.9g\t1e6\t1\n", block ? "zero" : "grid", layout->low);
+        for (size_t i = 0; i < (block ? zero : layout->tick_count); i++) {
+            for (size_t s = 0; s < layout->span_count; s++) {
+                const struct plot_span *span = &layout->spans[s];
+                fprintf(out, "%.9g\t%.6g\t%.6g\n", block ? 0 : layout->ticks[i].value, layout->top - span->bottom,
+                        span->bottom - span->top);
             }
         }
-        if (told) {
-            continue;
+        fprintf(out, "END_OF_GRID\n");
+    }
+}
+
+void plot_print_layout(FILE *out, const struct plot_layout *layout) {
+    fprintf(out, "width=%d\nheight=%d\nleft=%d\nright=%d\ntop=%d\nbottom=%d\nline=%g\n", layout->width, layout->height,
+            layout->left, layout->right, layout->top, layout->bottom, layout->line_pixels);
+    fprintf(out, "x_low=%.9g\nx_high=%.9g\nlogarithmic=%d\nticks_above=%d\nticks='", layout->low, layout->high,
+            layout->plot->axis.logarithmic, layout->ticks_above);
+    for (size_t i = 0; i < layout->tick_count; i++) {
+        fputs(i ? ", \"" : "\"", out);
+        for (const char *at = layout->ticks[i].text; *at; at++) {
+            fputs(*at == '%' ? "%%" : (const char[]){*at, '\0'}, out); /* ticks are formats */
         }
-        bool plain = strcmp(row->options, "plain") == 0;
-        char name[512];
-        snprintf(name, sizeof name, "%s %s%s%s%s%s", row->model, row->shape, with_precision ? " " : "",
-                 with_precision ? row->precision : "", plain ? "" : " ", plain ? "" : row->options);
-        fprintf(out, "%.3f\t", sum / (double)count);
-        print_field(out, name);
-        fputc('\n', out);
+        fprintf(out, "\" %.9g", layout->ticks[i].value);
     }
-}
-
-void plot_print_data(FILE *out, const struct plot *plot) {
-    for (size_t b = 0; b < plot->backend_count; b++) {
-        print_field(out, plot->backends[b]);
-        fputc('\n', out);
-        for (size_t i = 0; i < plot->point_count; i++) {
-            if (plot->points[i].backend == b) {
-                print_point(out, plot, &plot->points[i]);
-            }
-        }
-        fprintf(out, "\n\n");
-    }
-    print_workloads(out, plot);
-}
-
-/* Ticks with their units written out, so that an axis from microseconds to minutes reads without arithmetic. */
-static void print_time_ticks(FILE *out, double low, double high) {
-    static const double steps[] = {1, 2, 5};
-    size_t step_count = high / low > 5000 ? 1 : 3;
-    const char *separator = "";
-    for (double decade = 1; decade < 1e15; decade *= 10) {
-        for (size_t i = 0; i < step_count; i++) {
-            double tick = decade * steps[i];
-            double shown = tick < 1e3 ? tick : tick < 1e6 ? tick / 1e3 : tick < 1e9 ? tick / 1e6 : tick / 1e9;
-            const char *unit = tick < 1e3 ? "ns" : tick < 1e6 ? "us" : tick < 1e9 ? "ms" : "s";
-            if (tick >= low && tick <= high) {
-                fprintf(out, "%s\"%g %s\" %g", separator, shown, unit, tick);
-                separator = ", ";
-            }
-        }
-    }
-}
-
-static void print_byte_ticks(FILE *out, double low, double high) {
-    double factor = high / low > 65536 ? 16 : high / low > 64 ? 4 : 2;
-    const char *separator = "";
-    for (double tick = 1; tick < 0x1p50; tick *= factor) {
-        double shown = tick < 0x1p10   ? tick
-                       : tick < 0x1p20 ? tick * 0x1p-10
-                       : tick < 0x1p30 ? tick * 0x1p-20
-                                       : tick * 0x1p-30;
-        const char *unit = tick < 0x1p10 ? "B" : tick < 0x1p20 ? "KiB" : tick < 0x1p30 ? "MiB" : "GiB";
-        if (tick >= low && tick <= high) {
-            fprintf(out, "%s\"%g %s\" %.0f", separator, shown, unit, tick);
-            separator = ", ";
-        }
-    }
-}
-
-/* Room for the labels beside the outermost points, then ticks. */
-static void print_axis(FILE *out, const struct plot *plot) {
-    double low = isnan(plot->low) ? 1 : plot->low;
-    double high = isnan(plot->high) ? 10 : plot->high;
-    if (plot->id == PLOT_PSNR) {
-        double span = fmax(high - low, 20);
-        fprintf(out, "; x_low=%.9g; x_high=%.9g; ticks=''", floor((low - 0.08 * span) / 5) * 5,
-                ceil((high + 5 + 0.1 * span) / 5) * 5);
-        return;
-    }
-    if (high / low < 10) { /* a decade always has ticks, and does not blow up noise */
-        double middle = sqrt(low * high);
-        low = middle / sqrt(10);
-        high = middle * sqrt(10);
-    }
-    double decades = log10(high / low);
-    low /= pow(10, decades * (plot->id == PLOT_MEMORY ? 0.14 : 0.05));
-    high *= pow(10, decades * 0.14);
-    fprintf(out, "; x_low=%.9g; x_high=%.9g; ticks='", low, high);
-    if (plot->id == PLOT_LATENCY) {
-        print_time_ticks(out, low, high);
-    } else {
-        print_byte_ticks(out, low, high);
-    }
-    fprintf(out, "'");
-}
-
-static const struct {
-    const char *title, *figure, *what;
-} plot_texts[PLOT_COUNT] = {
-    [PLOT_LATENCY] = {"Latency of a decode", "a latency",
-                      "median, with its 95 % interval where there are several samples"},
-    [PLOT_MEMORY] = {"Memory of a decode", "a memory figure",
-                     "filled: peak of activations, workspace and tensors; open: weights"},
-    [PLOT_PSNR] = {"PSNR against the FP32 reference", "a PSNR",
-                   "bar: the bound; the reference itself is held against FP64"},
-};
-
-void plot_print_settings(FILE *out, const struct plot *plot, const struct record *record) {
-    const char *suite = record_fact(record, "suite");
-    const char *cpu = record_fact(record, "cpu_model");
-    char subtitle[512];
-    char left_out[64] = "";
-    if (plot->left_out_count > 0) {
-        snprintf(left_out, sizeof left_out, " · %zu case%s without %s left out", plot->left_out_count,
-                 plot->left_out_count == 1 ? "" : "s", plot_texts[plot->id].figure);
-    }
-    snprintf(subtitle, sizeof subtitle, "%s%s%.80s%s%.120s%s", plot_texts[plot->id].what, suite ? " · suite " : "",
-             suite ? suite : "", cpu ? " · " : "", cpu ? cpu : "", left_out);
-    fprintf(out, "plot_title=");
-    plot_print_quoted(out, plot_texts[plot->id].title);
-    fprintf(out, "; plot_subtitle=");
-    plot_print_quoted(out, subtitle);
-    fprintf(out, "; backends=%zu; lines=%.3f", plot->backend_count, plot->height_in_lines);
-    print_axis(out, plot);
+    fprintf(out, "'\n");
+    print_words(out, layout);
+    print_keys(out, layout);
+    print_grid(out, layout);
+    print_marks(out, layout);
 }

@@ -33,20 +33,6 @@ static bool make_folder(const char *path, struct results_error *error) {
     return done;
 }
 
-static bool draw_plots(const struct record *record, const char *folder, const char *scripts_folder,
-                       struct results_error *error) {
-    for (int id = 0; id < PLOT_COUNT; id++) {
-        struct plot *plot = plot_create(record, (enum plot_id)id);
-        bool done = plot || results_fail(error, "%s: out of memory", folder);
-        done = done && gnuplot_draw(plot, record, folder, scripts_folder, error);
-        plot_free(plot);
-        if (!done) {
-            return false;
-        }
-    }
-    return true;
-}
-
 /* The page comes last: it holds the plots. */
 static bool write_all(const struct report_run *runs, size_t run_count, const struct record *all, const char *folder,
                       const char *scripts_folder, struct results_error *error) {
@@ -54,7 +40,7 @@ static bool write_all(const struct report_run *runs, size_t run_count, const str
     if (!make_folder(folder, error) || !pictures_write(all, folder, error)) {
         return false;
     }
-    bool drawn = draw_plots(all, folder, scripts_folder, &reason);
+    bool drawn = gnuplot_draw_all(all, folder, scripts_folder, &reason);
     if (!page_write(runs, run_count, all, folder, drawn ? "" : reason.message, error)) {
         return false;
     }

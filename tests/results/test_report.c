@@ -8,7 +8,6 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "results/plot.h"
 #include "support.h"
 
 static char *join(const char *folder, const char *name) {
@@ -54,6 +53,7 @@ Test(report, pictures_have_names_of_their_own_and_survive_a_missing_gnuplot) {
     record_add_image(record, "m/cpu/fp32/plain/1x4", "decoded", 1, 1, pixels, 1);
     record_add_image(record, "m_cpu/fp32/plain/1x4", "decoded", 1, 1, pixels, 1);
     record_add_image(record, "../../escape", "decoded", 1, 1, pixels, 1);
+    support_add_case(record, "m", "AutoencoderKL", "cpu", "plain", "passed")->latency_median_ns = 1e6;
     setenv("PATH", "/nonexistent", 1);
     const char *source = getenv("VAEMARK_SOURCE");
     char *scripts = join(source ? source : ".", "scripts/gnuplot");
@@ -93,8 +93,7 @@ static bool have_gnuplot(void) {
 
 Test(report, plots_are_drawn_for_none_one_and_many_cases) {
     static const size_t counts[] = {0, 1, 40};
-    static const char *const names[] = {"latency.png", "latency.svg", "memory.png",
-                                        "memory.svg",  "psnr.png",    "psnr.svg"};
+    static const char *const names[] = {"latency.png", "latency.svg", "psnr.png", "psnr.svg"};
     const char *source = getenv("VAEMARK_SOURCE");
     if (!source || !have_gnuplot()) {
         cr_skip_test("gnuplot is not installed, or VAEMARK_SOURCE is not set");
@@ -106,12 +105,8 @@ Test(report, plots_are_drawn_for_none_one_and_many_cases) {
         struct results_error error = {""};
         cr_expect(report_write(record, folder, scripts, &error), "%zu cases: %s", counts[i], error.message);
         for (size_t j = 0; j < sizeof names / sizeof names[0]; j++) {
-            cr_expect(exists(folder, names[j]), "%zu cases: %s", counts[i], names[j]);
+            cr_expect_eq(exists(folder, names[j]), counts[i] > 0, "%zu cases: %s", counts[i], names[j]);
         }
-        size_t size_bytes = 0;
-        char *svg = support_read_file(join(folder, "psnr.svg"), &size_bytes);
-        cr_expect_not_null(strstr(svg, counts[i] ? "it's_{a}" : "no case of this run"), "names are drawn as they are");
-        free(svg);
         record_free(record);
     }
 }
@@ -120,48 +115,6 @@ Test(report, scripts_that_are_missing_are_named) {
     struct record *record = make_plotted(2);
     struct results_error error = {""};
     cr_expect_not(report_write(record, support_path("report"), "/nonexistent-scripts", &error));
-    cr_expect_not_null(strstr(error.message, "/nonexistent-scripts/latency.gp"), "%s", error.message);
-    record_free(record);
-}
-
-Test(report, cases_of_a_workload_lie_together) {
-    struct record *record = make_plotted(0);
-    static const char *const order[][2] = {{"a", "reference"}, {"b", "reference"}, {"a", "cpu"}, {"b", "cpu"}};
-    for (size_t i = 0; i < 4; i++) {
-        support_add_case(record, order[i][0], "AutoencoderKL", order[i][1], "plain", "passed")->latency_median_ns = 1e6;
-    }
-    support_add_case(record, "c", "AutoencoderKL", "cpu", "plain", "crashed");
-    struct plot *plot = plot_create(record, PLOT_LATENCY);
-    cr_assert_eq(plot->point_count, 4);
-    cr_expect_eq(plot->left_out_count, 1);
-    cr_expect_eq(plot->backend_count, 2);
-    cr_expect_eq(plot->points[0].height, 0);
-    cr_expect_eq(plot->points[2].height, -1, "a on cpu, below a on reference");
-    cr_expect_float_eq(plot->points[1].height, -2.7, 1e-9);
-    cr_expect_float_eq(plot->points[3].height, -3.7, 1e-9);
-    plot_free(plot);
-    record_free(record);
-}
-
-/* An RMS error's bound becomes decibels, the suite's floor may be stricter, and a check of something else is no bound.
- */
-Test(report, bound_of_a_psnr_comes_from_its_checks) {
-    struct record *record = record_create();
-    struct case_row *row = support_add_case(record, "a", "AutoencoderKL", "cpu", "plain", "passed");
-    row->psnr_db = 20 * log10(2 / 1e-6);
-    static const struct {
-        double value, bound, wanted_db;
-    } checks[] = {{3, 1e-5, NAN}, {1e-6, 2e-5, 100}, {1e-6, 2e-6, 120}};
-    for (size_t i = 0; i < sizeof checks / sizeof checks[0]; i++) {
-        support_add_check(record, row->id, "quality", "passed", "");
-        struct check_row *check = (struct check_row *)record->tables[TABLE_CHECKS].rows + i;
-        check->value = checks[i].value;
-        check->bound = checks[i].bound;
-        struct plot *plot = plot_create(record, PLOT_PSNR);
-        double found = plot->points[0].other;
-        cr_expect((isnan(found) && isnan(checks[i].wanted_db)) || fabs(found - checks[i].wanted_db) < 1e-9, "%g",
-                  found);
-        plot_free(plot);
-    }
+    cr_expect_not_null(strstr(error.message, "/nonexistent-scripts/plot.gp"), "%s", error.message);
     record_free(record);
 }
