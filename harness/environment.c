@@ -53,24 +53,28 @@ int environment_cpu_count(void) {
     return sched_getaffinity(0, sizeof set, &set) == 0 ? CPU_COUNT(&set) : 1;
 }
 
-/* The instruction sets that decoders choose among, out of the flags of /proc/cpuinfo. */
-static void add_instruction_sets(struct record *record) {
+void environment_instruction_sets(char *found, size_t capacity) {
     static const char *const wanted[] = {"sse4_2",      "avx",      "avx2",  "fma", "avx512f", "avx512bw", "avx512vl",
                                          "avx512_bf16", "amx_bf16", "asimd", "sve", "bf16",    NULL};
-    char flags[4096], found[256] = "";
-    system_read_field("/proc/cpuinfo", "flags", flags, sizeof flags);
-    if (!*flags) {
+    char flags[8192];
+    found[0] = '\0';
+    if (!system_read_field("/proc/cpuinfo", "flags", flags, sizeof flags)) {
         system_read_field("/proc/cpuinfo", "Features", flags, sizeof flags);
     }
     char *rest = NULL;
     for (char *word = strtok_r(flags, " ", &rest); word; word = strtok_r(NULL, " ", &rest)) {
         for (size_t i = 0; wanted[i]; i++) {
-            if (strcmp(word, wanted[i]) == 0 && strlen(found) + strlen(word) + 2 < sizeof found) {
+            if (strcmp(word, wanted[i]) == 0 && strlen(found) + strlen(word) + 2 < capacity) {
                 strcat(found, *found ? " " : "");
                 strcat(found, word);
             }
         }
     }
+}
+
+static void add_instruction_sets(struct record *record) {
+    char found[256];
+    environment_instruction_sets(found, sizeof found);
     add(record, "cpu_instruction_sets", found, "");
 }
 

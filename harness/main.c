@@ -17,6 +17,7 @@ static const struct command {
     {"decode", "decode latents once, to a picture or a tensor file", command_decode},
     {"report", "one page of a run, or of several, with plots and pictures", command_report},
     {"oracle", "keep reference images: list, build, verify, export, import", command_oracle},
+    {"doctor", "tell what this machine is, what it can do and what to improve", command_doctor},
     {"serve", "be a worker (started by vaemark itself)", command_serve},
 };
 enum { COMMAND_COUNT = sizeof commands / sizeof commands[0] };

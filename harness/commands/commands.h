@@ -9,6 +9,7 @@ int command_show(int argc, char **argv);
 int command_decode(int argc, char **argv);
 int command_report(int argc, char **argv);
 int command_oracle(int argc, char **argv);
+int command_doctor(int argc, char **argv);
 int command_serve(int argc, char **argv);
 
 #endif

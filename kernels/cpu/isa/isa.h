@@ -15,5 +15,6 @@ void VARIANT(softmax_block)(float *scores, float *maximum, float *sum, float *sc
 void VARIANT(scale_rows)(float *lines, const float *scale, size_t rows, size_t panels);
 
 extern const struct kernel_set VARIANT(kernel_set);
+extern const struct peak_kernels VARIANT(peak_kernels);
 
 #endif
