@@ -8,6 +8,9 @@ from support_cli import FAULTY, SUITE, CommandLine, vaemark
 
 PLAIN, FUSED, REFUSED = "sd15-mini/*/plain/*", "sd15-mini/*/fuse_qkv/*", "taesd-mini/*/fuse_qkv/*"
 
+TILED, TILING_REFUSED = "sd15-mini/*/tiling/*", "consistency-mini/*/tiling/*"
+TILED_SUITE = SUITE.replace('"4x4"', '"4x11"').replace("plain, fuse_qkv", "tiling, slicing, tiling+fuse_qkv")
+
 # fault -> case, outcome, the check that must fail ("" where the outcome says it all)
 FAULTS = {
     "bias": (PLAIN, "failed", "quality"),
@@ -48,9 +51,9 @@ FAULTS = {
 
 @unittest.skipUnless(FAULTY, "the plug-in with planted faults is not built")
 class Faults(CommandLine):
-    def judge(self, fault, case, *more):
+    def judge(self, fault, case, *more, suite=SUITE):
         out = self.path("run.h5")
-        process = vaemark("run", "--suite", self.suite(), "--decoder", f"plugin:{FAULTY},name=faulty", "--case", case,
+        process = vaemark("run", "--suite", self.suite(suite), "--decoder", f"plugin:{FAULTY},name=faulty", "--case", case,
                           "--out", out, *more, env={"VAEMARK_FAULT": fault})
         return process, self.record(out)
 
@@ -65,6 +68,36 @@ class Faults(CommandLine):
                     failed = {row["name"] for row in record["checks"] if row["outcome"] == "failed"}
                     self.assertIn(check, failed)
                     self.assertIn(record["cases"][0]["reason"].split(":")[0], failed, "the reason is a check that failed")
+
+    def assert_caught(self, fault, case, check):
+        process, record = self.judge(fault, case, suite=TILED_SUITE)
+        failed = {row["name"] for row in record["checks"] if row["outcome"] == "failed"}
+        self.assertEqual([row["outcome"] for row in record["cases"]], ["failed"], record["cases"][0]["reason"])
+        self.assertIn(check, failed)
+        self.assert_exit(process, 1)
+        return failed
+
+    def test_a_seam_is_caught_though_the_picture_as_a_whole_is_right(self):
+        failed = self.assert_caught("tile_seam", TILED, "tile-seams")
+        self.assertNotIn("quality", failed)
+        self.assertNotIn("largest-error", failed)
+
+    def test_a_tiling_that_does_nothing_is_caught(self):
+        self.assert_caught("ignores_tiling", TILED, "quality")
+        failed = self.assert_caught("ignores_tiling", TILING_REFUSED, "tiling/refused-at-open")
+        self.assertTrue({"tiling/refused", "tiling/refused-again"} <= failed, failed)
+
+    def test_the_clean_decoder_passes_tiled_and_sliced(self):
+        cases = {"sd15-mini/*/tiling/*": "passed", "sd15-mini/*/tiling+fuse_qkv/*": "passed",
+                 "sd15-mini/*/slicing/*": "passed", "consistency-mini/*": "refused"}
+        for case, outcome in cases.items():
+            with self.subTest(case=case):
+                process, record = self.judge("", case, suite=TILED_SUITE)
+                self.assertEqual({row["outcome"] for row in record["cases"]}, {outcome}, record["cases"][0]["reason"])
+                self.assert_exit(process, 0)
+                names = {row["name"] for row in record["checks"]}
+                self.assertEqual("tile-seams" in names, "sd15-mini/*/tiling" in case, case)
+                self.assertEqual("slicing/unchanged" in names, outcome == "refused")
 
     def test_the_clean_decoder_passes(self):
         for case, outcome in ((PLAIN, "passed"), (FUSED, "passed"), (REFUSED, "refused")):

@@ -31,7 +31,8 @@
  *              memory_kept_after_unfuse 1 MiB of weights from the first fuse on, until close
  *              unfuse_not_exact         after unfuse every element is 0.001 larger
  *              second_fuse_changes      a second fuse changes the output by 0.001
- * process      crash_at_open            SIGSEGV
+ * tiles        tile_seam                where two tiles of 64 pixels meet, 6e-6 is added: less than the picture's
+ * bounds see ignores_tiling           accepts tiling and decodes the whole process      crash_at_open SIGSEGV
  *              crash_in_decode          SIGSEGV
  *              killed_in_decode         SIGKILL, as the kernel's out-of-memory killer does it
  *              hang_in_decode           never returns
@@ -76,6 +77,8 @@ struct vaemark_decoder {
 };
 
 enum { EXTRA_BYTES = 1 << 20 };
+/* Of the small models: the first tile, and what of it comes into the picture. */
+enum { TILE_PIXELS = 64, TILE_KEEP = 48 };
 
 static const struct vaemark_backend *base(void) {
     const char *name = getenv("VAEMARK_FAULT_BASE");
@@ -145,6 +148,11 @@ static bool answer_fuse(struct vaemark_decoder *d, bool on, enum vaemark_status 
     return fault("silent_noop_fuse") || fault("forged_trace");
 }
 
+/* True: tiling is taken over in silence, and nothing is done. */
+static bool swallows(const struct vaemark_option *option) {
+    return fault("ignores_tiling") && strcmp(option->key, "tiling") == 0;
+}
+
 static void note_fuse(struct vaemark_decoder *d, bool on) {
     if (on && fault("memory_kept_after_unfuse") && !d->extra_weights)
         d->extra_weights = d->host.allocate(d->host.user, EXTRA_BYTES, 64, VAEMARK_MEMORY_WEIGHTS);
@@ -177,6 +185,8 @@ static enum vaemark_status open_inner(struct vaemark_decoder *d, const struct va
     for (size_t i = 0; i < options->count && i < 64; i++) {
         enum vaemark_status status = VAEMARK_OK;
         bool fuse = strcmp(options->items[i].key, "fuse_qkv") == 0;
+        if (swallows(&options->items[i]))
+            continue;
         if (!fuse || !answer_fuse(d, options->items[i].value.boolean, &status, message))
             passed[list.count++] = options->items[i];
         if (status != VAEMARK_OK)
@@ -217,7 +227,7 @@ static enum vaemark_status faulty_set_option(struct vaemark_decoder *d, const st
                                              struct vaemark_message *message) {
     bool fuse = strcmp(option->key, "fuse_qkv") == 0;
     enum vaemark_status status = VAEMARK_OK;
-    if (!fuse || !answer_fuse(d, option->value.boolean, &status, message))
+    if (!swallows(option) && (!fuse || !answer_fuse(d, option->value.boolean, &status, message)))
         status = base()->set_option(d->inner, option, message);
     if (status == VAEMARK_OK && fuse)
         note_fuse(d, option->value.boolean);
@@ -270,6 +280,9 @@ static void spoil_image(struct vaemark_decoder *d, const struct vaemark_tensor *
     for (int64_t y = height / 2; y < height / 2 + 8 && y < height && fault("wrong_tile"); y++)
         for (int64_t x = width / 2; x < width / 2 + 8 && x < width; x++)
             add(image, y * width + x, 0.3);
+    for (int64_t i = 0; i < count && fault("tile_seam"); i++)
+        if (i % width >= TILE_KEEP && i % width < TILE_PIXELS)
+            add(image, i, 6e-6);
     if (fault("nan_pixel"))
         add(image, plane / 2, (double)NAN);
 }
