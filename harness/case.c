@@ -21,6 +21,18 @@ void cases_free(struct case_list *cases) {
     *cases = (struct case_list){0};
 }
 
+const char *case_must_refuse(const struct run_case *item, size_t index) {
+    const char *vae_type = item->model->model->type->name;
+    for (size_t i = 0; capability_options[i]; i++) {
+        const char *option = capability_options[i];
+        if (option_is_asked(option_list_find(&item->options, option)) &&
+            capability_of(vae_type, option, item->decoder->own) == CAPABILITY_MUST_REFUSE && index-- == 0) {
+            return option;
+        }
+    }
+    return NULL;
+}
+
 /* "fuse_qkv+threads=1" into the list; "plain" is nothing. */
 static enum vaemark_status parse_options(const char *text, struct option_list *list, struct error *error) {
     char copy[256];

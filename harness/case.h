@@ -38,6 +38,8 @@ struct case_filter {
 enum vaemark_status cases_expand(const struct suite *suite, const struct decoder_spec *decoders, size_t decoder_count,
                                  struct models *models, const struct case_filter *filter, struct case_list *cases,
                                  struct error *error);
+/* Number `index` of the options that the case asks for and its VAE type must refuse, or NULL. */
+const char *case_must_refuse(const struct run_case *item, size_t index);
 void cases_free(struct case_list *cases);
 
 #endif

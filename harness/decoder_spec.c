@@ -50,6 +50,24 @@ bool option_is_asked(const char *value) {
     return value && !option_is_off(value) && strcmp(value, "0") != 0;
 }
 
+void option_take_tiling(const struct option_text *option, struct tiling_request *request) {
+    if (strcmp(option->key, "slicing") == 0) {
+        request->slicing = option_is_on(option->value);
+    } else if (strcmp(option->key, "tiling") == 0) {
+        request->mode = strcmp(option->value, "corrected") == 0 ? TILING_CORRECTED
+                        : option_is_on(option->value)           ? TILING_ON
+                                                                : TILING_OFF;
+    }
+}
+
+struct tiling_request options_tiling(const struct option_list *options) {
+    struct tiling_request request = {.mode = TILING_OFF};
+    for (size_t i = 0; options && i < options->count; i++) {
+        option_take_tiling(&options->items[i], &request);
+    }
+    return request;
+}
+
 struct vaemark_option option_typed(const struct option_text *text) {
     struct vaemark_option option = {.key = text->key, .type = VAEMARK_TEXT, .value.text = text->value};
     char *end = NULL;

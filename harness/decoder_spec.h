@@ -6,6 +6,7 @@
 #include <stdbool.h>
 
 #include "base/error.h"
+#include "reference/tiling.h"
 
 enum { DECODER_MAX_OPTIONS = 16 };
 
@@ -38,6 +39,9 @@ enum vaemark_status option_list_set(struct option_list *list, const char *key, c
 bool option_is_on(const char *value);
 /* True for a value that asks for something: "on", "corrected", but not NULL, off, false, no, 0. */
 bool option_is_asked(const char *value);
+/* What a list of options, or one, asks for as to tiles and slices; others change nothing. */
+struct tiling_request options_tiling(const struct option_list *options);
+void option_take_tiling(const struct option_text *option, struct tiling_request *request);
 /* The typed option; its texts point into `text`. on/off become booleans, whole numbers integers, the rest text. */
 struct vaemark_option option_typed(const struct option_text *text);
 

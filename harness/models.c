@@ -314,7 +314,8 @@ enum vaemark_status models_need_weights(struct models *models, struct run_model 
         model->model = bound;
     } else {
         const char *slash = strrchr(model->weights_path, '/');
-        snprintf(model->origin, sizeof model->origin, "%s", slash ? slash + 1 : model->weights_path);
+        snprintf(model->origin, sizeof model->origin, "%.250s (%s)", slash ? slash + 1 : model->weights_path,
+                 weights_layout(model->model->weights));
     }
     return hash_file(model->weights_path, model->weights_sha256, error);
 }

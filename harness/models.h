@@ -9,7 +9,7 @@ struct run_model {
     char *folder; /* where latents' files are looked for */
     char *config_path, *weights_path;
     bool synthetic;
-    char origin[300]; /* "synthetic, seed 0", or the weights' file name */
+    char origin[500]; /* "synthetic, seed 0", or the weights' file name and layout */
     char config_sha256[65], weights_sha256[65];
     struct model *model; /* graph, and bound weights once models_need_weights() was called */
     int64_t attention_count;

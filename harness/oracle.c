@@ -45,6 +45,16 @@ enum vaemark_status case_make_inputs(const struct run_case *item, uint64_t seed,
                            : inputs_make(graph, seed, item->batch, item->height, item->width, ring, set, error);
 }
 
+enum vaemark_status case_plan_tiles(const struct run_case *item, const struct input_set *set, struct tiling *tiling,
+                                    uint64_t *flops, struct error *error) {
+    const struct vaemark_graph *graph = item->model->model->graph;
+    const struct tiling_request request = options_tiling(&item->options);
+    struct input_set view = *set;
+    struct vaemark_tensors inputs = inputs_list(&view);
+    enum vaemark_status status = tiling_plan(graph, &inputs, &request, tiling, error);
+    return status == VAEMARK_OK && flops ? tiling_flops(graph, tiling, &inputs, flops, error) : status;
+}
+
 const char *case_tiling(const struct run_case *item) {
     const char *value = option_list_find(&item->options, "tiling");
     bool corrected = value && strcmp(value, "corrected") == 0;
@@ -119,6 +129,17 @@ static enum vaemark_status digest_inputs(const struct input_set *set, char hex[6
     return VAEMARK_OK;
 }
 
+/* Where a tiled decode is asked for, the tiles are part of what the graph computes: config.json tells their size. */
+static void digest_tiles(const struct run_case *item, char graph[65]) {
+    const struct graph_tiling *tiles = &item->model->model->graph->tiling;
+    char text[224];
+    if (strcmp(case_tiling(item), "off") != 0) {
+        snprintf(text, sizeof text, "%.64s tiles %d %lld %lld %lld", graph, (int)tiles->algorithm,
+                 (long long)tiles->factor, (long long)tiles->out_channels, (long long)tiles->sample_size);
+        hash_bytes(text, strlen(text), graph);
+    }
+}
+
 static void describe_latents(const struct run_case *item, uint64_t seed, int64_t ring, char *out, size_t capacity) {
     const char *slash = strrchr(item->latents_path, '/');
     char text[96];
@@ -145,6 +166,7 @@ enum vaemark_status oracle_label_make(const struct run_case *item, uint64_t seed
     if (status != VAEMARK_OK) {
         return status;
     }
+    digest_tiles(item, graph);
     oracle_label_fill(label, REFERENCE_VERSION, graph, item->model->weights_sha256, inputs, case_tiling(item));
     copy_plain(label->model, sizeof label->model, item->model->name);
     copy_plain(label->shape, sizeof label->shape, item->shape);
@@ -229,25 +251,17 @@ void oracles_use_store(struct oracles *oracles) {
     }
 }
 
-/* A tiled decode may have another size than the graph says, as the framework's has; others must fit. */
-static enum vaemark_status check_image_shape(const struct run_case *item, struct input_set *set,
+static enum vaemark_status check_image_shape(const struct run_case *item, const struct input_set *set,
                                              const struct oracle_entry *entry, struct error *error) {
-    const struct vaemark_graph *graph = item->model->model->graph;
-    struct shape *shapes = calloc((size_t)graph->value_count + 1, sizeof *shapes);
-    if (!shapes) {
-        return error_set(error, VAEMARK_OUT_OF_MEMORY, "not enough memory for shapes");
-    }
-    struct vaemark_tensors list = inputs_list(set);
     struct shape found = tensor_shape(&entry->fp32);
-    enum vaemark_status status = graph_infer_shapes(graph, &list, shapes, error);
-    if (status == VAEMARK_OK && strcmp(entry->label.tiling, "off") == 0 &&
-        !shape_equal(&found, &shapes[graph->output])) {
+    struct tiling tiling;
+    enum vaemark_status status = case_plan_tiles(item, set, &tiling, NULL, error);
+    if (status == VAEMARK_OK && !shape_equal(&found, &tiling.image)) {
         char found_text[192], wanted_text[192];
         status = error_set(error, VAEMARK_BAD_INPUT, "its images are %s, those of this case %s",
                            shape_format(&found, found_text, sizeof found_text),
-                           shape_format(&shapes[graph->output], wanted_text, sizeof wanted_text));
+                           shape_format(&tiling.image, wanted_text, sizeof wanted_text));
     }
-    free(shapes);
     return status;
 }
 

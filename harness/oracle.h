@@ -42,6 +42,10 @@ void oracles_free(struct oracles *oracles);
 enum vaemark_status oracle_label_make(const struct run_case *item, uint64_t seed, int64_t ring,
                                       const struct input_set *set, struct oracle_label *label, struct error *error);
 
+/* The tiles of a case, its image's shape among them, and what they cost (`flops` may be NULL).
+ * VAEMARK_UNSUPPORTED_OPTION where the framework has no tiled result. */
+enum vaemark_status case_plan_tiles(const struct run_case *item, const struct input_set *set, struct tiling *tiling,
+                                    uint64_t *flops, struct error *error);
 /* "off", "on" or "corrected": the one option that changes what is right. */
 const char *case_tiling(const struct run_case *item);
 /* Fills in both images, in workers of their own; twice tried. The caller frees them. */

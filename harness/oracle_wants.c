@@ -3,32 +3,15 @@
 #include <stdlib.h>
 #include <string.h>
 
-static bool must_be_refused(const struct run_case *item) {
-    const char *vae_type = item->model->model->type->name;
-    bool refused = false;
-    for (size_t i = 0; capability_options[i]; i++) {
-        const char *value = option_list_find(&item->options, capability_options[i]);
-        bool asked = option_is_on(value) || (value && strcmp(value, "corrected") == 0);
-        refused |=
-            asked && capability_of(vae_type, capability_options[i], item->decoder->own) == CAPABILITY_MUST_REFUSE;
-    }
-    return refused;
-}
-
 /* What two workers' start takes, in FLOPs of the reference. */
 enum { START_FLOPS = 1000000000 };
 
 static enum vaemark_status count_flops(const struct run_case *item, struct input_set *set, double *flops,
                                        struct error *error) {
-    const struct vaemark_graph *graph = item->model->model->graph;
-    struct shape *shapes = calloc((size_t)graph->value_count + 1, sizeof *shapes);
-    if (!shapes) {
-        return error_set(error, VAEMARK_OUT_OF_MEMORY, "not enough memory for shapes");
-    }
-    struct vaemark_tensors inputs = inputs_list(set);
-    enum vaemark_status status = graph_infer_shapes(graph, &inputs, shapes, error);
-    *flops = status == VAEMARK_OK ? (double)graph_flops(graph, shapes) + START_FLOPS : 0;
-    free(shapes);
+    struct tiling tiling;
+    uint64_t count = 0;
+    enum vaemark_status status = case_plan_tiles(item, set, &tiling, &count, error);
+    *flops = status == VAEMARK_OK ? (double)count + START_FLOPS : 0;
     return status;
 }
 
@@ -75,7 +58,7 @@ enum vaemark_status oracle_wants_list(struct selection *selection, void (*note)(
     *wants = (struct oracle_wants){.count = 0};
     for (size_t i = 0; status == VAEMARK_OK && i < selection->cases.count; i++) {
         const struct run_case *item = &selection->cases.items[i];
-        if (must_be_refused(item)) {
+        if (case_must_refuse(item, 0)) {
             continue;
         }
         status = models_need_weights(&selection->models, item->model, note, error);

@@ -72,23 +72,24 @@ static enum vaemark_status make_inputs(struct judgement *j, struct error *error)
     return status;
 }
 
+/* The passes of the case and its image's size. Where the framework's tiles have no result, nobody can be held to one:
+ * the outcome says so. */
 static enum vaemark_status measure_shapes(struct judgement *j, struct error *error) {
-    const struct vaemark_graph *graph = j->item->model->model->graph;
-    struct shape *shapes = calloc((size_t)graph->value_count + 1, sizeof *shapes);
-    if (!shapes) {
-        return error_set(error, VAEMARK_OUT_OF_MEMORY, "not enough memory for shapes");
+    struct error refusal = {0};
+    enum vaemark_status status = case_plan_tiles(j->item, &j->sets[0], &j->tiling, &j->graph_flops, &refusal);
+    const struct shape *image = &j->tiling.image;
+    if (status == VAEMARK_UNSUPPORTED_OPTION) {
+        set_outcome(j, "unsupported", refusal.message);
+        return VAEMARK_OK;
     }
-    struct vaemark_tensors inputs = inputs_list(&j->sets[0]);
-    enum vaemark_status status = graph_infer_shapes(graph, &inputs, shapes, error);
-    if (status == VAEMARK_OK) {
-        const struct shape *image = &shapes[graph->output];
-        j->graph_flops = graph_flops(graph, shapes);
-        j->row->flops = (double)j->graph_flops;
-        j->row->image_height = image->dims[image->rank - 2];
-        j->row->image_width = image->dims[image->rank - 1];
+    if (status != VAEMARK_OK) {
+        *error = refusal;
+        return status;
     }
-    free(shapes);
-    return status;
+    j->row->flops = (double)j->graph_flops;
+    j->row->image_height = image->dims[image->rank - 2];
+    j->row->image_width = image->dims[image->rank - 1];
+    return VAEMARK_OK;
 }
 
 static void fill_identity(struct judgement *j, int64_t threads, const char *repro) {
@@ -108,14 +109,22 @@ static void fill_identity(struct judgement *j, int64_t threads, const char *repr
     row->batch = item->batch;
 }
 
-/* The case's options for open: threads, and fuse_qkv left out, since it is switched on (or refused) under observation.
- */
+static bool must_be_refused(const struct run_case *item, const char *option) {
+    for (size_t i = 0; case_must_refuse(item, i); i++) {
+        if (strcmp(case_must_refuse(item, i), option) == 0) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* The case's options for open: threads, and what is switched on or refused under observation left out. */
 static enum vaemark_status set_open_options(struct judgement *j, int64_t threads, struct error *error) {
     char text[24];
     enum vaemark_status status = VAEMARK_OK;
     for (size_t i = 0; status == VAEMARK_OK && i < j->item->options.count; i++) {
         const struct option_text *option = &j->item->options.items[i];
-        if (strcmp(option->key, "fuse_qkv") != 0) {
+        if (strcmp(option->key, "fuse_qkv") != 0 && !must_be_refused(j->item, option->key)) {
             status = option_list_set(&j->open_options, option->key, option->value, error);
         }
     }
@@ -223,8 +232,18 @@ static enum vaemark_status judge_fused(struct judgement *j, struct error *error)
     return status == VAEMARK_OK ? judge_decoder(j, error) : status;
 }
 
+/* Every option that must be refused, one after the other, each on a decoder of its own. */
 static enum vaemark_status judge_refused(struct judgement *j, struct error *error) {
-    return check_fuse_qkv_refused(j, error);
+    enum vaemark_status status = VAEMARK_OK;
+    for (size_t i = 0; status == VAEMARK_OK && case_must_refuse(j->item, i); i++) {
+        if (i > 0) {
+            status = worker_close(j->session.worker, NULL, error);
+        }
+        if (status == VAEMARK_OK) {
+            status = check_option_refused(j, case_must_refuse(j->item, i), error);
+        }
+    }
+    return status;
 }
 
 /* ---- Pictures ---- */
@@ -323,8 +342,7 @@ static void judge_case(struct judgement *j, const struct run_settings *settings)
         set_outcome(j, "unsupported", hello->reason);
         return;
     }
-    enum capability capability = capability_of(j->row->vae_type, "fuse_qkv", j->item->decoder->own);
-    bool must_refuse = j->item->fuse_qkv && capability == CAPABILITY_MUST_REFUSE;
+    const char *must_refuse = case_must_refuse(j->item, 0);
     if (!must_refuse && (is_declared_unsupported(j) || !need_oracle(j))) {
         return;
     }
@@ -338,8 +356,11 @@ static void judge_case(struct judgement *j, const struct run_settings *settings)
     } else if (j->passed_checks == 0) {
         set_outcome(j, "failed", "no check was made");
     } else {
-        set_outcome(j, must_refuse ? "refused" : "passed",
-                    must_refuse ? "fuse_qkv was refused, as it must be on this VAE type" : "");
+        char reason[128] = "";
+        if (must_refuse) {
+            snprintf(reason, sizeof reason, "%s was refused, as it must be on this VAE type", must_refuse);
+        }
+        set_outcome(j, must_refuse ? "refused" : "passed", reason);
     }
 }
 
@@ -368,9 +389,11 @@ enum vaemark_status run_case(const struct run_settings *settings, const struct r
         status = set_open_options(j, settings->threads, error);
     }
     if (status == VAEMARK_OK) {
-        judge_case(j, settings);
-        record_pictures(j);
-        record_oracle(j);
+        if (!row->outcome[0]) {
+            judge_case(j, settings);
+            record_pictures(j);
+            record_oracle(j);
+        }
         *outcome = row->outcome;
     }
     session_stop(&j->session);

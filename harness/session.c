@@ -6,32 +6,48 @@
 
 #include "base/clock.h"
 
-/* The output's shape for these inputs, from the graph. */
+/* The output's shape for these inputs, from the graph and the tiles that are asked for. */
 static enum vaemark_status infer_image_shape(const struct run_model *model, const struct input_set *set,
-                                             struct shape *image, struct error *error) {
-    const struct vaemark_graph *graph = model->model->graph;
-    struct shape *shapes = calloc((size_t)graph->value_count + 1, sizeof *shapes);
-    if (!shapes) {
-        return error_set(error, VAEMARK_OUT_OF_MEMORY, "not enough memory for shapes");
-    }
+                                             const struct tiling_request *request, struct shape *image,
+                                             struct error *error) {
     struct input_set view = *set;
     struct vaemark_tensors list = inputs_list(&view);
-    enum vaemark_status status = graph_infer_shapes(graph, &list, shapes, error);
+    struct tiling tiling;
+    enum vaemark_status status = tiling_plan(model->model->graph, &list, request, &tiling, error);
     if (status == VAEMARK_OK) {
-        *image = shapes[graph->output];
+        *image = tiling.image;
     }
-    free(shapes);
+    return status;
+}
+
+/* Elements of the largest image: the framework's tiles may make a larger one than the graph. */
+static enum vaemark_status largest_image(const struct session_start *start, int64_t *elements, struct error *error) {
+    enum vaemark_status status = VAEMARK_OK;
+    *elements = 0;
+    for (int mode = TILING_OFF; status == VAEMARK_OK && mode <= TILING_CORRECTED; mode++) {
+        const struct tiling_request request = {.mode = (enum tiling_mode)mode};
+        struct error unused = {0};
+        struct shape image;
+        enum vaemark_status planned = infer_image_shape(start->model, &start->sets[0], &request, &image, &unused);
+        if (planned == VAEMARK_OK) {
+            int64_t count = shape_element_count(&image);
+            *elements = count > *elements ? count : *elements;
+        } else if (mode == TILING_OFF) {
+            *error = unused;
+            status = planned;
+        }
+    }
     return status;
 }
 
 /* Room for every input set and an image of doubles. */
 static enum vaemark_status size_segment(const struct session_start *start, size_t *size_bytes, struct error *error) {
-    struct shape image;
-    enum vaemark_status status = infer_image_shape(start->model, &start->sets[0], &image, error);
+    int64_t image_elements;
+    enum vaemark_status status = largest_image(start, &image_elements, error);
     if (status != VAEMARK_OK) {
         return status;
     }
-    *size_bytes = segment_footprint_bytes((size_t)shape_element_count(&image) * sizeof(double));
+    *size_bytes = segment_footprint_bytes((size_t)image_elements * sizeof(double));
     for (size_t s = 0; s < start->set_count; s++) {
         for (size_t i = 0; i < start->sets[s].count; i++) {
             *size_bytes += segment_footprint_bytes(tensor_size_bytes(&start->sets[s].tensors[i]));
@@ -99,6 +115,7 @@ enum vaemark_status session_open(struct session *session, const struct option_li
                                  .weights_path = session->model->weights_path};
     struct vaemark_options list = {.items = typed, .count = count};
     int64_t before_ns = clock_monotonic_ns();
+    session->tiling = options_tiling(options);
     enum vaemark_status status = worker_open(session->worker, &model, &list, error);
     session->open_ns = clock_monotonic_ns() - before_ns;
     return status;
@@ -110,12 +127,16 @@ enum vaemark_status session_set_option(struct session *session, const char *key,
     snprintf(text.key, sizeof text.key, "%s", key);
     snprintf(text.value, sizeof text.value, "%s", value);
     struct vaemark_option option = option_typed(&text);
-    return worker_set_option(session->worker, &option, error);
+    enum vaemark_status status = worker_set_option(session->worker, &option, error);
+    if (status == VAEMARK_OK) {
+        option_take_tiling(&text, &session->tiling);
+    }
+    return status;
 }
 
 enum vaemark_status session_prepare(struct session *session, struct error *error) {
     struct shape wanted;
-    enum vaemark_status status = infer_image_shape(session->model, &session->sets[0], &wanted, error);
+    enum vaemark_status status = infer_image_shape(session->model, &session->sets[0], &session->tiling, &wanted, error);
     if (status == VAEMARK_OK) {
         status = worker_prepare(session->worker, session->inputs[0], session->inputs_per_set, &session->plan, error);
     }

@@ -27,8 +27,9 @@ struct session {
     struct segment_tensor inputs[SESSION_MAX_SETS][INPUTS_MAX];
     const struct segment_tensor *input_pointers[SESSION_MAX_SETS];
     size_t set_count, inputs_per_set;
-    struct worker_plan plan;     /* after session_prepare() */
-    struct segment_tensor image; /* likewise */
+    struct tiling_request tiling; /* as opened or set since: tells the image's size */
+    struct worker_plan plan;      /* after session_prepare() */
+    struct segment_tensor image;  /* likewise */
     int64_t open_ns;
 };
 
@@ -40,7 +41,8 @@ enum vaemark_status session_open(struct session *session, const struct option_li
                                  struct error *error);
 enum vaemark_status session_set_option(struct session *session, const char *key, const char *value,
                                        struct error *error);
-/* Plans for the inputs' shape and places the image. The plan's shape is held against the graph's. */
+/* Plans for the inputs' shape and places the image. The plan's shape is held against the graph's, with the
+ * tiles that are asked for. */
 enum vaemark_status session_prepare(struct session *session, struct error *error);
 /* `count` samples of `decodes_per_sample`, the first on set `first_set`, then on those that follow it cyclically below
  * `ring`. The image of the last one stays in the segment. */

@@ -17,9 +17,11 @@
 enum { MAX_CONFIG_BYTES = 1 << 20, MAX_KNOWN_TYPES = 32 };
 
 const struct model_type model_types[] = {
-    {.name = "AutoencoderKL", .build = autoencoder_kl_build},
-    {.name = "AutoencoderTiny", .build = autoencoder_tiny_build, .canonical_name = autoencoder_tiny_canonical_name},
-    {.name = "ConsistencyDecoderVAE", .build = consistency_decoder_vae_build},
+    {.name = "AutoencoderKL", .build = autoencoder_kl_build, .naming = &autoencoder_kl_naming},
+    {.name = "AutoencoderTiny", .build = autoencoder_tiny_build, .naming = &autoencoder_tiny_naming},
+    {.name = "ConsistencyDecoderVAE",
+     .build = consistency_decoder_vae_build,
+     .naming = &consistency_decoder_vae_naming},
 };
 const size_t model_type_count = sizeof model_types / sizeof model_types[0];
 
@@ -128,6 +130,13 @@ enum vaemark_status model_open_config(const char *config_path, const char *name,
     return finish(model, status);
 }
 
+static enum vaemark_status bind(struct model *model, struct error *error) {
+    const struct naming *naming = model->type->naming;
+    enum vaemark_status status = graph_bind_weights(model->graph, model->weights, naming, model->config, error);
+    return status == VAEMARK_OK ? weights_check_leftovers(model->weights, model->graph, naming, model->config, error)
+                                : status;
+}
+
 enum vaemark_status model_open(const char *config_path, const char *weights_path, const char *name,
                                struct model **model, struct error *error) {
     enum vaemark_status status = start(config_path, name, model, error);
@@ -135,10 +144,13 @@ enum vaemark_status model_open(const char *config_path, const char *weights_path
         status = weights_open(weights_path, &(*model)->weights, error);
     }
     if (status == VAEMARK_OK) {
+        status = weights_adopt_names((*model)->weights, (*model)->type->naming, error);
+    }
+    if (status == VAEMARK_OK) {
         status = build_graph(*model, error);
     }
     if (status == VAEMARK_OK) {
-        status = graph_bind_weights((*model)->graph, (*model)->weights, (*model)->type->canonical_name, error);
+        status = bind(*model, error);
     }
     return finish(model, status);
 }

@@ -6,7 +6,7 @@
 #include <jansson.h>
 
 #include "reference/graph.h"
-#include "reference/weights.h"
+#include "reference/weights_names.h"
 
 /* A VAE type. `build` reads the configuration and what the checkpoint holds (`weights` may be NULL: a plain preset)
  * and makes the graph. It fails with VAEMARK_BAD_INPUT naming the key, what was found and what is allowed. */
@@ -14,9 +14,7 @@ struct model_type {
     const char *name; /* as the ecosystem names the class: "AutoencoderKL" */
     enum vaemark_status (*build)(const json_t *config, const struct weights *weights, struct vaemark_graph **graph,
                                  struct error *error);
-    /* Brings tensor names of other layouts to the one of `build` (spec 2.1, 2.2). NULL: there is only one. Writes the
-     * canonical name of `name` or copies it. */
-    void (*canonical_name)(const char *name, char *canonical, size_t size_bytes);
+    const struct naming *naming; /* of its checkpoints (spec 2.1 to 2.3) */
 };
 
 extern const struct model_type model_types[];

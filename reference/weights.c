@@ -73,6 +73,11 @@ void weights_free(struct weights *weights) {
         munmap(weights->mapping, weights->mapping_size_bytes);
     }
     json_decref(weights->header);
+    for (size_t i = 0; i < weights->owned_name_count; i++) {
+        free(weights->owned_names[i]);
+    }
+    free(weights->owned_names);
+    free((void *)weights->stored_names);
     free(weights->items);
     free(weights->unreadable);
     free(weights->path);

@@ -3,6 +3,8 @@
 #ifndef REFERENCE_WEIGHTS_H
 #define REFERENCE_WEIGHTS_H
 
+#include <jansson.h>
+
 #include "reference/graph.h"
 
 /* An open safetensors file. Tensors point into the mapping, which is read-only. */
@@ -36,11 +38,12 @@ struct weights_text {
 enum vaemark_status weights_write_described(const char *path, const struct vaemark_tensors *tensors,
                                             const struct weights_text *texts, size_t text_count, struct error *error);
 
-/* Binds every stored parameter of the graph to a tensor of the file. `canonical_name` (may be NULL) maps the file's
- * names to the graph's. Trailing dimensions of 1 may be missing or extra. Tensors that nobody asks for are ignored; one
- * that is missing or misshapen is VAEMARK_BAD_INPUT with its name, the shape wanted and the shape found. */
+/* Binds every stored parameter of the graph to the tensor of its name. Trailing dimensions of 1 may be missing or
+ * extra. Tensors that nobody asks for are ignored; one that is missing or misshapen is VAEMARK_BAD_INPUT with its name,
+ * the shape wanted, the shape found and, where `naming` and `config` are given, the configuration's key. */
+struct naming;
 enum vaemark_status graph_bind_weights(struct vaemark_graph *graph, const struct weights *weights,
-                                       void (*canonical_name)(const char *, char *, size_t), struct error *error);
+                                       const struct naming *naming, const json_t *config, struct error *error);
 
 /* Reads a parameter, joined or stored, into `out` (shape_element_count of its shape). */
 void graph_read_parameter_f32(float *out, const struct vaemark_graph *graph, int32_t parameter);

@@ -1,61 +1,8 @@
 /* Binding the parameters of a graph to the tensors of a file, and reading them. */
-#include <stdlib.h>
+#include <stdio.h>
 #include <string.h>
 
 #include "reference/weights_internal.h"
-
-/* A tensor of the file under the graph's way of naming. */
-struct alias {
-    char *name;
-    const struct vaemark_tensor *tensor;
-};
-
-struct alias_list {
-    struct alias *items;
-    size_t count;
-};
-
-enum { MAX_NAME_BYTES = 512 };
-
-static int compare_aliases(const void *left, const void *right) {
-    return strcmp(((const struct alias *)left)->name, ((const struct alias *)right)->name);
-}
-
-static void alias_list_free(struct alias_list *list) {
-    for (size_t i = 0; i < list->count; i++) {
-        free(list->items[i].name);
-    }
-    free(list->items);
-}
-
-/* The tensors that `canonical_name` renames, sorted by new name. False when memory is short. */
-static bool alias_list_make(struct alias_list *list, const struct weights *weights,
-                            void (*canonical_name)(const char *, char *, size_t)) {
-    *list = (struct alias_list){.items = calloc(weights->count + 1, sizeof *list->items)};
-    if (list->items == NULL) {
-        return false;
-    }
-    for (size_t i = 0; canonical_name != NULL && i < weights->count; i++) {
-        char canonical[MAX_NAME_BYTES];
-        canonical_name(weights->items[i].name, canonical, sizeof canonical);
-        if (strcmp(canonical, weights->items[i].name) == 0) {
-            continue;
-        }
-        struct alias alias = {.name = strdup(canonical), .tensor = &weights->items[i]};
-        if (alias.name == NULL) {
-            return false;
-        }
-        list->items[list->count++] = alias;
-    }
-    qsort(list->items, list->count, sizeof *list->items, compare_aliases);
-    return true;
-}
-
-static const struct vaemark_tensor *alias_list_find(const struct alias_list *list, const char *name) {
-    struct alias key = {.name = (char *)name};
-    const struct alias *found = bsearch(&key, list->items, list->count, sizeof *list->items, compare_aliases);
-    return found == NULL ? NULL : found->tensor;
-}
 
 /* A vector stored as (C), (C,1) or (C,1,1,1) is the same vector, and a 1x1 convolution the same matrix. */
 static bool same_up_to_trailing_ones(struct shape a, struct shape b) {
@@ -68,46 +15,82 @@ static bool same_up_to_trailing_ones(struct shape a, struct shape b) {
     return shape_equal(&a, &b);
 }
 
-static enum vaemark_status report_missing(const struct graph_parameter *parameter, const struct weights *weights,
-                                          void (*canonical_name)(const char *, char *, size_t), struct error *error) {
-    char place[512], shape[256], canonical[MAX_NAME_BYTES];
-    weights_place(place, weights->path, parameter->name);
-    shape_format(&parameter->shape, shape, sizeof shape);
-    for (size_t i = 0; i < weights->unreadable_count; i++) {
-        const struct unreadable_tensor *other = &weights->unreadable[i];
-        canonical[0] = '\0';
-        if (canonical_name != NULL) {
-            canonical_name(other->name, canonical, sizeof canonical);
-        }
-        if (strcmp(other->name, parameter->name) == 0 || strcmp(canonical, parameter->name) == 0) {
-            return error_set_at(error, VAEMARK_BAD_INPUT, place,
-                                "is stored as %s, which cannot be computed with; convert the checkpoint to F32, F16 or "
-                                "BF16",
-                                other->dtype);
+/* ", its "latent_channels" is 4", or nothing where nobody knows. */
+static const char *describe(char text[240], const struct naming *naming, const json_t *config, const char *name,
+                            int32_t axis) {
+    char key[200];
+    text[0] = '\0';
+    if (naming != NULL && config != NULL) {
+        snprintf(text, 240, " (%s)", weights_describe_key(key, naming, name, axis, config));
+    }
+    return text;
+}
+
+/* The same tensor under a prefix that was not chosen, or NULL. */
+static const char *find_ignored(const struct weights *weights, const char *name) {
+    for (size_t i = weights->count; i < weights_total_count(weights); i++) {
+        const char *ending = weights->items[i].name;
+        size_t length = strlen(ending), wanted = strlen(name);
+        if (length >= wanted && strcmp(ending + length - wanted, name) == 0 &&
+            (length == wanted || ending[length - wanted - 1] == '.')) {
+            return ending;
         }
     }
-    if (weights->count == 0) {
+    return NULL;
+}
+
+static enum vaemark_status report_missing(const struct graph_parameter *parameter, const struct weights *weights,
+                                          const struct naming *naming, const json_t *config, struct error *error) {
+    char place[512], shape[256], key[240], example[512];
+    weights_place(place, weights->path, parameter->name);
+    shape_format(&parameter->shape, shape, sizeof shape);
+    const char *dtype = weights_unreadable_dtype(weights, parameter->name);
+    if (dtype != NULL) {
+        return error_set_at(error, VAEMARK_BAD_INPUT, place,
+                            "is stored as %s, which cannot be computed with; convert the checkpoint to F32, F16 or "
+                            "BF16",
+                            dtype);
+    }
+    if (weights_total_count(weights) == 0) {
         return error_set_at(error, VAEMARK_BAD_INPUT, place, "is missing (wanted: shape %s); the file holds no tensor",
                             shape);
     }
-    char example[512];
-    weights_place(example, "", weights->items[0].name);
+    const char *elsewhere = find_ignored(weights, parameter->name);
+    if (elsewhere != NULL) {
+        return error_set_at(error, VAEMARK_BAD_INPUT, place,
+                            "is missing among the names that were recognised (%s), but there as '%.200s': two layouts "
+                            "of names in one file; save the decoder under one of them",
+                            weights->layout, elsewhere);
+    }
+    weights_place(example, "", weights_stored_name(weights, 0));
     return error_set_at(error, VAEMARK_BAD_INPUT, place,
                         "is missing (wanted: shape %s); the file holds %zu tensors, the first by name is%.200s. Is it "
-                        "a checkpoint of this model, in the naming of its config.json?",
-                        shape, weights->count, strchr(example, '\''));
+                        "a checkpoint of this model? Use the config.json that these weights were published with%s",
+                        shape, weights_total_count(weights), strchr(example, '\''),
+                        describe(key, naming, config, parameter->name, -1));
+}
+
+static int32_t first_difference(struct shape a, struct shape b) {
+    int32_t axis = 0;
+    while (axis < a.rank && axis < b.rank && a.dims[axis] == b.dims[axis]) {
+        axis++;
+    }
+    return axis;
 }
 
 static enum vaemark_status check_tensor(const struct graph_parameter *parameter, const struct vaemark_tensor *tensor,
-                                        const char *path, struct error *error) {
-    char place[512], wanted[256], found[256];
+                                        const char *path, const struct naming *naming, const json_t *config,
+                                        struct error *error) {
+    char place[512], wanted[256], found[256], key[240];
     struct shape shape = tensor_shape(tensor);
     weights_place(place, path, tensor->name);
     if (!same_up_to_trailing_ones(parameter->shape, shape)) {
-        return error_set_at(error, VAEMARK_BAD_INPUT, place,
-                            "has shape %s, wanted %s: the configuration and the weights are of different models",
-                            shape_format(&shape, found, sizeof found),
-                            shape_format(&parameter->shape, wanted, sizeof wanted));
+        return error_set_at(
+            error, VAEMARK_BAD_INPUT, place,
+            "has shape %s, wanted %s: the configuration and the weights are of different models; use the config.json "
+            "that these weights were published with%s",
+            shape_format(&shape, found, sizeof found), shape_format(&parameter->shape, wanted, sizeof wanted),
+            describe(key, naming, config, parameter->name, first_difference(shape, parameter->shape)));
     }
     if (tensor->dtype == VAEMARK_I32 || tensor->dtype == VAEMARK_I64) {
         return error_set_at(error, VAEMARK_BAD_INPUT, place,
@@ -118,20 +101,12 @@ static enum vaemark_status check_tensor(const struct graph_parameter *parameter,
 }
 
 static enum vaemark_status bind_parameter(struct graph_parameter *parameter, const struct weights *weights,
-                                          const struct alias_list *aliases,
-                                          void (*canonical_name)(const char *, char *, size_t), struct error *error) {
-    char place[512];
+                                          const struct naming *naming, const json_t *config, struct error *error) {
     const struct vaemark_tensor *tensor = weights_find(weights, parameter->name);
-    const struct vaemark_tensor *renamed = alias_list_find(aliases, parameter->name);
-    if (tensor != NULL && renamed != NULL) {
-        return error_set_at(error, VAEMARK_BAD_INPUT, weights_place(place, weights->path, parameter->name),
-                            "is there twice, also as '%.200s': two layouts of names in one file", renamed->name);
-    }
-    tensor = tensor != NULL ? tensor : renamed;
     if (tensor == NULL) {
-        return report_missing(parameter, weights, canonical_name, error);
+        return report_missing(parameter, weights, naming, config, error);
     }
-    enum vaemark_status status = check_tensor(parameter, tensor, weights->path, error);
+    enum vaemark_status status = check_tensor(parameter, tensor, weights->path, naming, config, error);
     if (status == VAEMARK_OK) {
         parameter->tensor = tensor_make(parameter->name, tensor->dtype, &parameter->shape, tensor->data);
     }
@@ -139,18 +114,13 @@ static enum vaemark_status bind_parameter(struct graph_parameter *parameter, con
 }
 
 enum vaemark_status graph_bind_weights(struct vaemark_graph *graph, const struct weights *weights,
-                                       void (*canonical_name)(const char *, char *, size_t), struct error *error) {
-    struct alias_list aliases;
+                                       const struct naming *naming, const json_t *config, struct error *error) {
     enum vaemark_status status = VAEMARK_OK;
-    if (!alias_list_make(&aliases, weights, canonical_name)) {
-        status = error_set_at(error, VAEMARK_OUT_OF_MEMORY, weights->path, "no memory for its names");
-    }
     for (size_t i = 0; status == VAEMARK_OK && i < graph->parameter_count; i++) {
         if (graph->parameters[i].origin == PARAMETER_STORED) {
-            status = bind_parameter(&graph->parameters[i], weights, &aliases, canonical_name, error);
+            status = bind_parameter(&graph->parameters[i], weights, naming, config, error);
         }
     }
-    alias_list_free(&aliases);
     return status;
 }
 

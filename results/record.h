@@ -84,7 +84,7 @@ struct sample_row {
 
 struct model_row {
     const char *name, *vae_type, *config_sha256, *weights_sha256,
-        *weights_origin; /* synthetic seed, or the file's name */
+        *weights_origin; /* synthetic seed, or the file's name and layout */
     int64_t parameters, parameter_tensors, weights_file_bytes;
     double flops_512, flops_1024;
     int64_t attention_modules;

@@ -12,6 +12,8 @@ const struct check_description check_descriptions[] = {
     {"largest-error", "so is the largest error"},
     {"worst-tile", "so is the RMS error of the worst tile"},
     {"psnr", "PSNR over [-1, 1] against the FP32 reference is over the suite's floor"},
+    {"tile-seams", "of a tiled decode: the RMS error where tiles meet is under the derived bound"},
+    {"tile-seams/largest", "so is the largest error there"},
     {"in-bounds",
      "guard bands around inputs, image and the host's allocations are untouched, inputs and weights unchanged"},
     {"deterministic", "two decodes of the same latents are bit-identical, or agree within the bound where the backend "
@@ -32,6 +34,14 @@ const struct check_description check_descriptions[] = {
     {"fuse-qkv/refused", "asked for later, it is refused with the typed error naming VAE type and option"},
     {"fuse-qkv/refused-again", "and refused the same way a second time"},
     {"fuse-qkv/unchanged", "a refusal changes nothing: same image, same memory, and the decoder still decodes"},
+    {"tiling/refused-at-open", "asked for at open, tiling is refused with the typed error before any work is done"},
+    {"tiling/refused", "asked for later, it is refused with the typed error naming VAE type and option"},
+    {"tiling/refused-again", "and refused the same way a second time"},
+    {"tiling/unchanged", "a refusal changes nothing: same image, same memory, and the decoder still decodes"},
+    {"slicing/refused-at-open", "asked for at open, slicing is refused with the typed error before any work is done"},
+    {"slicing/refused", "asked for later, it is refused with the typed error naming VAE type and option"},
+    {"slicing/refused-again", "and refused the same way a second time"},
+    {"slicing/unchanged", "a refusal changes nothing: same image, same memory, and the decoder still decodes"},
 };
 const size_t check_description_count = sizeof check_descriptions / sizeof *check_descriptions;
 

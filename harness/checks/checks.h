@@ -20,7 +20,7 @@ struct judgement {
     struct record *record;
     struct oracles *oracles;
     uint64_t seed;
-    struct option_list open_options; /* the case's, with threads, without fuse_qkv */
+    struct option_list open_options; /* the case's, with threads, without fuse_qkv and what must be refused */
     struct session session;
     struct input_set sets[SESSION_MAX_SETS]; /* the ring, then one with a NaN */
     size_t ring, set_count;
@@ -28,8 +28,9 @@ struct judgement {
     struct case_row *row;
     struct vaemark_tensor first_image; /* of ring member 0; owned */
     char first_hash[65];
-    uint64_t graph_flops;
-    bool deterministic; /* as declared */
+    struct tiling tiling; /* of the case: passes, image, places of seams */
+    uint64_t graph_flops; /* of all passes */
+    bool deterministic;   /* as declared */
     int64_t passed_checks, failed_checks;
     char first_failure[600];
 };
@@ -71,7 +72,15 @@ enum vaemark_status check_memory_returned(struct judgement *j, struct error *err
 
 /* Fuse-QKV where it must work: leaves the decoder fused. */
 enum vaemark_status check_fuse_qkv_works(struct judgement *j, struct error *error);
-/* Fuse-QKV where it must be refused; leaves the decoder plain. */
-enum vaemark_status check_fuse_qkv_refused(struct judgement *j, struct error *error);
+/* An option of the case that must be refused; leaves the decoder open without it. */
+enum vaemark_status check_option_refused(struct judgement *j, const char *option, struct error *error);
+
+/* The error where tiles were mixed, and beside. */
+struct seam_error {
+    double rms, largest; /* NaN where anything is */
+};
+enum vaemark_status check_measure_seams(const struct tiling *tiling, const struct vaemark_tensor *image,
+                                        const struct vaemark_tensor *wanted, struct seam_error *found,
+                                        struct error *error);
 
 #endif

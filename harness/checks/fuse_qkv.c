@@ -1,4 +1,4 @@
-/* Fuse-QKV: proven where it must work, proven refused where it must be. What a decoder says of itself is marked as
+/* Fuse-QKV, proven where it must work (refused.c: where it must be refused). What a decoder says of itself is marked as
  * such; images, hashes of images and bytes at the host's allocator are what the harness sees. */
 #include <math.h>
 #include <stdio.h>
@@ -6,32 +6,7 @@
 #include <string.h>
 
 #include "harness/checks/checks.h"
-
-static struct finding plain_finding(const char *name, bool passed, const char *derivation) {
-    return (struct finding){
-        .name = name, .passed = passed, .value = (double)NAN, .bound = (double)NAN, .derivation = derivation};
-}
-
-/* What a decoder is seen to be: its memory, and the image of ring member 0. */
-struct snapshot {
-    struct worker_memory memory;
-    struct worker_sample sample;
-};
-
-static enum vaemark_status take_snapshot(struct judgement *j, struct snapshot *snapshot, struct error *error) {
-    enum vaemark_status status = session_decode(&j->session, 0, 1, 1, 1, &snapshot->sample, NULL, error);
-    return status == VAEMARK_OK ? worker_memory(j->session.worker, false, &snapshot->memory, error) : status;
-}
-
-static bool same_image(const struct snapshot *a, const struct snapshot *b) {
-    return strcmp(a->sample.output_hash, b->sample.output_hash) == 0;
-}
-
-static bool same_memory(const struct worker_memory *a, const struct worker_memory *b) {
-    return memcmp(a->current_bytes, b->current_bytes, sizeof a->current_bytes) == 0;
-}
-
-/* ---- Where it must work ---- */
+#include "harness/checks/observe.h"
 
 /* The least bytes of the joined weights of all attentions: (3C x C + 3C) elements each. */
 static uint64_t joined_weights_bytes(const struct judgement *j) {
@@ -78,7 +53,7 @@ static enum vaemark_status count_projections(struct judgement *j, struct project
 }
 
 static void judge_projections(struct judgement *j, const struct projections *plain, const struct projections *fused) {
-    int64_t attentions = j->item->model->attention_count;
+    int64_t attentions = j->item->model->attention_count * tiling_pass_count(&j->tiling); /* each tile's count */
     bool counts =
         plain->separate == 3 * attentions && plain->joined == 0 && fused->separate == 0 && fused->joined == attentions;
     bool flops = plain->flops == j->graph_flops && fused->flops == j->graph_flops;
@@ -141,12 +116,13 @@ static enum vaemark_status accept(struct judgement *j, const char *value, const 
     return status;
 }
 
-static enum vaemark_status judge_second_fuse(struct judgement *j, const struct snapshot *fused, struct error *error) {
-    struct snapshot second;
+static enum vaemark_status judge_second_fuse(struct judgement *j, const struct observation *fused,
+                                             struct error *error) {
+    struct observation second;
     int64_t modules = -1;
     enum vaemark_status status = accept(j, "on", "the second fuse", error);
     if (status == VAEMARK_OK) {
-        status = take_snapshot(j, &second, error);
+        status = observe_decoder(j, &second, error);
     }
     if (status == VAEMARK_OK) {
         status = worker_property(j->session.worker, "fuse_qkv.modules", &modules, error);
@@ -154,8 +130,8 @@ static enum vaemark_status judge_second_fuse(struct judgement *j, const struct s
     if (status != VAEMARK_OK) {
         return status;
     }
-    bool image = same_image(fused, &second) || !j->deterministic;
-    bool memory = same_memory(&fused->memory, &second.memory);
+    bool image = observe_same_image(fused, &second) || !j->deterministic;
+    bool memory = observe_same_memory(&fused->memory, &second.memory);
     struct finding finding = plain_finding("fuse-qkv/second-fuse", image && memory && modules == j->row->fused_modules,
                                            "fuse is idempotent");
     check_record(j, &finding, "after a second fuse the image is %s, memory %s, %lld modules are fused",
@@ -163,12 +139,12 @@ static enum vaemark_status judge_second_fuse(struct judgement *j, const struct s
     return VAEMARK_OK;
 }
 
-static enum vaemark_status judge_unfuse(struct judgement *j, const struct snapshot *plain, struct error *error) {
-    struct snapshot unfused;
+static enum vaemark_status judge_unfuse(struct judgement *j, const struct observation *plain, struct error *error) {
+    struct observation unfused;
     int64_t modules = -1;
     enum vaemark_status status = accept(j, "off", "unfuse", error);
     if (status == VAEMARK_OK) {
-        status = take_snapshot(j, &unfused, error);
+        status = observe_decoder(j, &unfused, error);
     }
     if (status == VAEMARK_OK) {
         status = worker_property(j->session.worker, "fuse_qkv.modules", &modules, error);
@@ -176,7 +152,7 @@ static enum vaemark_status judge_unfuse(struct judgement *j, const struct snapsh
     if (status != VAEMARK_OK) {
         return status;
     }
-    bool image = same_image(plain, &unfused) || !j->deterministic;
+    bool image = observe_same_image(plain, &unfused) || !j->deterministic;
     uint64_t before = plain->memory.current_bytes[VAEMARK_MEMORY_WEIGHTS];
     uint64_t after = unfused.memory.current_bytes[VAEMARK_MEMORY_WEIGHTS];
     struct finding finding = plain_finding("fuse-qkv/unfuse", image && before == after && modules == 0,
@@ -191,16 +167,16 @@ static enum vaemark_status judge_unfuse(struct judgement *j, const struct snapsh
 }
 
 /* Fuse once more, after the unfuse: the decoder that is measured is a fused one. */
-static enum vaemark_status judge_fuse_again(struct judgement *j, const struct snapshot *fused, struct error *error) {
-    struct snapshot again;
+static enum vaemark_status judge_fuse_again(struct judgement *j, const struct observation *fused, struct error *error) {
+    struct observation again;
     enum vaemark_status status = accept(j, "on", "fuse after unfuse", error);
     if (status == VAEMARK_OK) {
-        status = take_snapshot(j, &again, error);
+        status = observe_decoder(j, &again, error);
     }
     if (status != VAEMARK_OK) {
         return status;
     }
-    bool same = same_image(fused, &again) || !j->deterministic;
+    bool same = observe_same_image(fused, &again) || !j->deterministic;
     struct finding finding =
         plain_finding("fuse-qkv/accepted", same, "capability table: must on AutoencoderKL for the project's backends");
     check_record(j, &finding, "fuse, unfuse, fuse: each accepted, the image of the last is %s",
@@ -209,9 +185,9 @@ static enum vaemark_status judge_fuse_again(struct judgement *j, const struct sn
 }
 
 enum vaemark_status check_fuse_qkv_works(struct judgement *j, struct error *error) {
-    struct snapshot plain, fused;
+    struct observation plain, fused;
     struct projections plain_projections = {0}, fused_projections = {0};
-    enum vaemark_status status = take_snapshot(j, &plain, error);
+    enum vaemark_status status = observe_decoder(j, &plain, error);
     struct vaemark_tensor plain_image = {0};
     if (status == VAEMARK_OK) {
         plain_image = session_copy_image(&j->session);
@@ -222,7 +198,7 @@ enum vaemark_status check_fuse_qkv_works(struct judgement *j, struct error *erro
         status = accept(j, "on", "fuse_qkv", error);
     }
     if (status == VAEMARK_OK) {
-        status = take_snapshot(j, &fused, error);
+        status = observe_decoder(j, &fused, error);
     }
     if (status == VAEMARK_OK) {
         status = judge_modules(j, error);
@@ -246,105 +222,5 @@ enum vaemark_status check_fuse_qkv_works(struct judgement *j, struct error *erro
         status = judge_fuse_again(j, &fused, error);
     }
     free(plain_image.data);
-    return status;
-}
-
-/* ---- Where it must be refused ---- */
-
-/* Judges an answer to "fuse_qkv on" that had to be the typed refusal. Returns false when the worker is gone. */
-static bool judge_refusal(struct judgement *j, const char *name, enum vaemark_status status,
-                          const struct error *refusal) {
-    if (status != VAEMARK_OK && session_fate(&j->session)->kind != WORKER_ALIVE) {
-        return false;
-    }
-    const char *vae_type = j->item->model->model->type->name;
-    bool typed = status == VAEMARK_UNSUPPORTED_OPTION;
-    bool named = typed && strstr(refusal->message, vae_type) && strstr(refusal->message, "fuse_qkv");
-    struct finding finding =
-        plain_finding(name, typed && named, "capability table: must-refuse on every type but AutoencoderKL");
-    if (status == VAEMARK_OK) {
-        check_record(j, &finding, "fuse_qkv was accepted on %s", vae_type);
-    } else if (!typed) {
-        check_record(j, &finding, "refused with '%s' in place of unsupported_option: %.300s", status_name(status),
-                     refusal->message);
-    } else {
-        check_record(j, &finding, "%s: %.400s",
-                     named ? "refused" : "refused, but the message must name VAE type and option", refusal->message);
-    }
-    return true;
-}
-
-static enum vaemark_status judge_refused_open(struct judgement *j, struct error *error) {
-    struct error refusal = {0};
-    struct option_list options = j->open_options;
-    enum vaemark_status status = option_list_set(&options, "fuse_qkv", "on", error);
-    if (status != VAEMARK_OK) {
-        return status;
-    }
-    struct worker_memory before, after;
-    if ((status = worker_memory(j->session.worker, false, &before, error)) != VAEMARK_OK) {
-        return status;
-    }
-    status = session_open(&j->session, &options, j->item->precision, &refusal);
-    if (!judge_refusal(j, "fuse-qkv/refused-at-open", status, &refusal)) {
-        *error = refusal;
-        return refusal.status;
-    }
-    if (status == VAEMARK_OK) {
-        return worker_close(j->session.worker, NULL, error);
-    }
-    status = worker_memory(j->session.worker, false, &after, error);
-    if (status == VAEMARK_OK &&
-        after.allocated_bytes[VAEMARK_MEMORY_WEIGHTS] != before.allocated_bytes[VAEMARK_MEMORY_WEIGHTS]) {
-        struct finding finding = plain_finding("fuse-qkv/refused-at-open", false, "refused before any work");
-        check_record(j, &finding, "weights were allocated before the refusal");
-    }
-    return status;
-}
-
-static void judge_unchanged(struct judgement *j, const struct snapshot *before, const struct snapshot *after) {
-    bool image = same_image(before, after) || !j->deterministic;
-    bool memory = same_memory(&before->memory, &after->memory);
-    bool untouched =
-        before->memory.allocated_bytes[VAEMARK_MEMORY_WEIGHTS] == after->memory.allocated_bytes[VAEMARK_MEMORY_WEIGHTS];
-    struct finding finding =
-        plain_finding("fuse-qkv/unchanged", image && memory && untouched, "a refusal leaves the decoder as it was");
-    check_record(j, &finding, "after the refusals the image is %s, memory %s, %s weights were allocated",
-                 image ? "the same" : "another", memory ? "the same" : "changed", untouched ? "no" : "new");
-}
-
-enum vaemark_status check_fuse_qkv_refused(struct judgement *j, struct error *error) {
-    static const char *const names[] = {"fuse-qkv/refused", "fuse-qkv/refused-again"};
-    struct snapshot before, after;
-    enum vaemark_status status = judge_refused_open(j, error);
-    if (status == VAEMARK_OK) {
-        status = session_open(&j->session, &j->open_options, j->item->precision, error);
-    }
-    if (status == VAEMARK_OK) {
-        status = session_prepare(&j->session, error);
-    }
-    if (status == VAEMARK_OK) {
-        status = take_snapshot(j, &before, error);
-    }
-    for (int i = 0; status == VAEMARK_OK && i < 2; i++) {
-        struct error refusal = {0};
-        enum vaemark_status answer = session_set_option(&j->session, "fuse_qkv", "on", &refusal);
-        if (!judge_refusal(j, names[i], answer, &refusal)) {
-            *error = refusal;
-            return refusal.status;
-        }
-    }
-    if (status == VAEMARK_OK) {
-        status = take_snapshot(j, &after, error);
-        if (status != VAEMARK_OK && session_fate(&j->session)->kind == WORKER_ALIVE) {
-            struct finding finding =
-                plain_finding("fuse-qkv/unchanged", false, "a refusal leaves the decoder as it was");
-            check_record(j, &finding, "after the refusals the decoder no longer decodes: %.300s", error->message);
-            return VAEMARK_OK;
-        }
-    }
-    if (status == VAEMARK_OK) {
-        judge_unchanged(j, &before, &after);
-    }
     return status;
 }

@@ -1,4 +1,4 @@
-/* Checks on one decoded image: written, finite, quality, largest-error, worst-tile, psnr. */
+/* Checks on one decoded image: written, finite, quality, largest-error, worst-tile, psnr, tile-seams. */
 #include <math.h>
 #include <string.h>
 
@@ -89,6 +89,31 @@ static void fill_figures(struct case_row *row, const struct metrics *m) {
     row->image_std = m->image_std;
 }
 
+static enum vaemark_status check_tile_seams(struct judgement *j, const struct oracle *oracle,
+                                            const struct vaemark_tensor *image, const struct image_bounds *bounds,
+                                            struct error *error) {
+    struct seam_error found, own;
+    struct bound rms = bounds->rms, largest = bounds->largest;
+    if (!j->tiling.tiled) {
+        return VAEMARK_OK;
+    }
+    enum vaemark_status status = check_measure_seams(&j->tiling, image, bounds->wanted, &found, error);
+    if (status == VAEMARK_OK) {
+        status = check_measure_seams(&j->tiling, &oracle->image_fp32, &oracle->image_fp64, &own, error);
+    }
+    if (status != VAEMARK_OK) {
+        return status;
+    }
+    if (bounds->wanted == &oracle->image_fp32) {
+        rms = bound_derive(own.rms, oracle->own_error.oracle_max_abs, j->item->precision);
+        largest = bound_derive(own.largest, oracle->own_error.oracle_max_abs, j->item->precision);
+    }
+    record_bounded(j, "tile-seams", found.rms, &rms, "the RMS error where tiles meet", bounds->wanted_name);
+    record_bounded(j, "tile-seams/largest", found.largest, &largest, "the largest error where tiles meet",
+                   bounds->wanted_name);
+    return VAEMARK_OK;
+}
+
 enum vaemark_status check_image(struct judgement *j, const struct oracle *oracle, bool fill_row, struct error *error) {
     struct image_bounds bounds = choose_bounds(j, oracle);
     struct vaemark_tensor image = session_image(&j->session);
@@ -107,7 +132,7 @@ enum vaemark_status check_image(struct judgement *j, const struct oracle *oracle
     record_bounded(j, "worst-tile", m.rms_worst_tile, &bounds.tile, "the RMS error of the worst tile",
                    bounds.wanted_name);
     check_psnr(j, &m, bounds.wanted_name);
-    return VAEMARK_OK;
+    return check_tile_seams(j, oracle, &image, &bounds, error);
 }
 
 enum vaemark_status check_same_within_bound(struct judgement *j, const char *name, const struct vaemark_tensor *image,

@@ -198,6 +198,7 @@ static void print_summary(const struct decode_options *decode, struct session *s
     fprintf(stderr, "%s: %s, %s on %s %s in %s\n", decode->out, session->model->model->type->name,
             shape_format(&shape, shape_text, sizeof shape_text), decode->backend, decode->precision,
             text_format_time((double)sample->wall_ns, time_text, sizeof time_text));
+    fprintf(stderr, "weights: %s\n", session->model->origin);
     print_memory(session);
     if (option_is_on(option_list_find(&decode->options, "fuse_qkv"))) {
         int64_t modules = -1;

@@ -4,9 +4,7 @@
  *   latents -> 3 tanh(z / 3) -> conv, act -> levels of blocks, x2 and a bias-free conv between -> conv -> 2 x - 1 ->
  * image
  */
-#include <ctype.h>
 #include <stdio.h>
-#include <stdlib.h>
 
 #include "reference/builder.h"
 #include "reference/models/config.h"
@@ -75,8 +73,6 @@ static bool block_is_pooled(const struct autoencoder_tiny *tiny, int32_t level, 
     bool pooled = tiny->pool && level == 0;
     if (tiny->weights != NULL) {
         snprintf(name, sizeof name, "decoder.layers.%d.pool.0.weight", layer);
-        pooled = pooled || weights_find(tiny->weights, name) != NULL;
-        snprintf(name, sizeof name, "%d.pool.0.weight", layer + 1);
         pooled = pooled || weights_find(tiny->weights, name) != NULL;
     }
     return pooled;
@@ -168,16 +164,4 @@ enum vaemark_status autoencoder_tiny_build(const json_t *json, const struct weig
         center_synthetic_pictures(*graph);
     }
     return status;
-}
-
-/* The original files number the layers from 1, because their layer 0 is the clamp, which has no weights:
- * "3.conv.0.weight" is decoder.layers.2.conv.0.weight. */
-void autoencoder_tiny_canonical_name(const char *name, char *canonical, size_t size_bytes) {
-    char *rest = NULL;
-    long number = isdigit((unsigned char)name[0]) ? strtol(name, &rest, 10) : 0;
-    if (number >= 1 && number < 10000 && *rest == '.') {
-        snprintf(canonical, size_bytes, "decoder.layers.%ld%s", number - 1, rest);
-    } else {
-        snprintf(canonical, size_bytes, "%s", name);
-    }
 }

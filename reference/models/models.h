@@ -4,14 +4,16 @@
 
 #include <jansson.h>
 
-#include "reference/weights.h"
+#include "reference/weights_names.h"
 
 enum vaemark_status autoencoder_kl_build(const json_t *config, const struct weights *weights,
                                          struct vaemark_graph **graph, struct error *error);
 enum vaemark_status autoencoder_tiny_build(const json_t *config, const struct weights *weights,
                                            struct vaemark_graph **graph, struct error *error);
-void autoencoder_tiny_canonical_name(const char *name, char *canonical, size_t size_bytes);
 enum vaemark_status consistency_decoder_vae_build(const json_t *config, const struct weights *weights,
                                                   struct vaemark_graph **graph, struct error *error);
+
+/* Their names, for checkpoints of other layouts. */
+extern const struct naming autoencoder_kl_naming, autoencoder_tiny_naming, consistency_decoder_vae_naming;
 
 #endif

@@ -107,26 +107,6 @@ Test(model, what_cannot_be_opened_leaves_nothing) {
     cr_expect_not_null(strstr(error.message, "has shape 4x2x3x3, wanted 4x3x3x3"), "%s", error.message);
 }
 
-static void expect_canonical(const char *name, const char *wanted) {
-    char canonical[64];
-    autoencoder_tiny_canonical_name(name, canonical, sizeof canonical);
-    cr_expect_str_eq(canonical, wanted, "%s becomes %s", name, canonical);
-}
-
-Test(model, original_tiny_names_are_brought_to_the_frameworks) {
-    expect_canonical("1.weight", "decoder.layers.0.weight");
-    expect_canonical("3.conv.0.bias", "decoder.layers.2.conv.0.bias");
-    expect_canonical("19.weight", "decoder.layers.18.weight");
-    expect_canonical("3.pool.1.weight", "decoder.layers.2.pool.1.weight");
-    expect_canonical("decoder.layers.0.weight", "decoder.layers.0.weight");
-    expect_canonical("0.weight", "0.weight");
-    expect_canonical("12", "12");
-    expect_canonical("3x.weight", "3x.weight");
-    expect_canonical("-1.weight", "-1.weight");
-    expect_canonical("99999999999999999999.weight", "99999999999999999999.weight");
-    expect_canonical("", "");
-}
-
 static bool has_parameter(const struct model *model, const char *name) {
     for (size_t i = 0; i < model->graph->parameter_count; i++) {
         if (strcmp(model->graph->parameters[i].name, name) == 0) {

@@ -131,7 +131,7 @@ static void expect_bind_refused(const struct vaemark_tensor *items, size_t count
     }
     write_good(path, copy, count);
     struct weights *weights = open_good(path);
-    cr_expect_eq(graph_bind_weights(graph, weights, NULL, &error), VAEMARK_BAD_INPUT);
+    cr_expect_eq(graph_bind_weights(graph, weights, NULL, NULL, &error), VAEMARK_BAD_INPUT);
     cr_expect_not_null(strstr(error.where, path), "%s", error.where);
     cr_expect_not_null(strstr(error.where, tensor), "%s", error.where);
     cr_expect_not_null(strstr(error.message, words), "%s", error.message);
@@ -165,15 +165,27 @@ Test(weights, a_tensor_of_a_foreign_dtype_is_named_with_it) {
     memcpy(bytes + 8, header, strlen(header));
     support_write(path, bytes, 8 + strlen(header) + 2);
     struct weights *weights = open_good(path);
-    cr_expect_eq(graph_bind_weights(graph, weights, NULL, &error), VAEMARK_BAD_INPUT);
+    cr_expect_eq(graph_bind_weights(graph, weights, NULL, NULL, &error), VAEMARK_BAD_INPUT);
     cr_expect_not_null(strstr(error.message, "stored as I8"), "%s", error.message);
     weights_free(weights);
     graph_free(graph);
 }
 
-static void strip_prefix(const char *name, char *canonical, size_t size_bytes) {
-    snprintf(canonical, size_bytes, "%s", strncmp(name, "old.", 4) == 0 ? name + 4 : name);
+static const char *strip_old(const char *name, int32_t levels, char *canonical, size_t size_bytes) {
+    (void)levels;
+    bool old = strncmp(name, "old.", 4) == 0;
+    snprintf(canonical, size_bytes, "%s", old ? name + 4 : name);
+    return old ? "old names" : NULL;
 }
+
+static const char *no_key(const char *name, int32_t axis, const json_t *config) {
+    (void)name, (void)axis, (void)config;
+    return "some_key";
+}
+
+static const char *const SMALL_PREFIXES[] = {"fc.", "norm.", NULL};
+static const struct naming OLD_NAMING = {
+    .canonical_name = strip_old, .decoder_prefixes = SMALL_PREFIXES, .landmark = "fc.weight", .config_key = no_key};
 
 /* Trailing ones come and go (1x1 convolutions as matrices), other names are mapped, strangers ignored. */
 Test(weights, binding_maps_names_and_forgives_trailing_ones) {
@@ -187,7 +199,10 @@ Test(weights, binding_maps_names_and_forgives_trailing_ones) {
     items[4] = make("encoder.stranger", VAEMARK_I64, shape_of(1, 1, 0), NUMBERS);
     write_good(path, items, 5);
     struct weights *weights = open_good(path);
-    cr_assert_eq(graph_bind_weights(graph, weights, strip_prefix, &error), VAEMARK_OK, "%s", error.message);
+    cr_expect_str_eq(weights_layout(weights), "");
+    cr_assert_eq(weights_adopt_names(weights, &OLD_NAMING, &error), VAEMARK_OK, "%s", error.message);
+    cr_expect_str_eq(weights_layout(weights), "old names");
+    cr_assert_eq(graph_bind_weights(graph, weights, NULL, NULL, &error), VAEMARK_OK, "%s", error.message);
     for (size_t i = 0; i < graph->parameter_count; i++) {
         float single[4];
         double twice[4];
@@ -218,8 +233,9 @@ Test(weights, one_parameter_under_two_names_is_refused) {
     items[4] = make("old.fc.bias", VAEMARK_F32, shape_of(1, 2, 0), NUMBERS);
     write_good(path, items, 5);
     struct weights *weights = open_good(path);
-    cr_expect_eq(graph_bind_weights(graph, weights, strip_prefix, &error), VAEMARK_BAD_INPUT);
+    cr_expect_eq(weights_adopt_names(weights, &OLD_NAMING, &error), VAEMARK_BAD_INPUT);
     cr_expect_not_null(strstr(error.message, "'old.fc.bias'"), "%s", error.message);
+    cr_expect_not_null(strstr(error.message, "'fc.bias'"), "%s", error.message);
     weights_free(weights);
     graph_free(graph);
 }

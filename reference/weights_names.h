@@ -1,0 +1,39 @@
+/* Names of tensors: checkpoints of one VAE type are published under several namings, with and without prefixes. Each
+ * type says how they are read; behind weights_adopt_names() all tensors are found under the names of its builder. */
+#ifndef REFERENCE_WEIGHTS_NAMES_H
+#define REFERENCE_WEIGHTS_NAMES_H
+
+#include <jansson.h>
+
+#include "reference/weights.h"
+
+/* A VAE type's names. */
+struct naming {
+    /* Writes the builder's name of a tensor (of the decoder; others are copied) and answers whose naming `name` is of,
+     * "LDM names"; NULL where it is the builder's own or not known. `levels`: see level_of. */
+    const char *(*canonical_name)(const char *name, int32_t levels, char *canonical, size_t size_bytes);
+    /* Namings that count levels from the finest can only be turned round by who knows how many there are: the level
+     * that a name is of, -1 for none. One more than the highest is handed to canonical_name. NULL: nobody counts so. */
+    int32_t (*level_of)(const char *name);
+    /* What the names of the decoder's tensors begin with; NULL-terminated. Only such tensors matter. */
+    const char *const *decoder_prefixes;
+    /* A tensor that every checkpoint of the type has, by which it is known. */
+    const char *landmark;
+    /* The configuration's key that says whether there is such a tensor (axis -1), or how long that axis is. */
+    const char *(*config_key)(const char *name, int32_t axis, const json_t *config);
+};
+
+/* Gives the tensors the names of `naming`. Prefixes `first_stage_model.` and `vae.` are stripped: probed in that order,
+ * the last one that any tensor of the decoder has wins, and tensors without it are left out. A `to_qkv` that stands
+ * alone becomes its three parts. One tensor under two names is VAEMARK_BAD_INPUT naming both. Once a file. */
+enum vaemark_status weights_adopt_names(struct weights *weights, const struct naming *naming, struct error *error);
+
+/* "LDM names, prefix first_stage_model." for people. "" before weights_adopt_names(). */
+const char *weights_layout(const struct weights *weights);
+
+/* Every tensor of the decoder must be a parameter of the graph: one that is left over means that the configuration is
+ * of a smaller model. VAEMARK_BAD_INPUT names the tensor and the key. A `to_qkv` beside its parts is none. */
+enum vaemark_status weights_check_leftovers(const struct weights *weights, const struct vaemark_graph *graph,
+                                            const struct naming *naming, const json_t *config, struct error *error);
+
+#endif

@@ -1,0 +1,105 @@
+/* Names of foreign checkpoints, name by name: every row of the specification's tables. */
+#include <criterion/criterion.h>
+
+#include "reference/models/models.h"
+
+static void expect_name(const struct naming *naming, const char *name, int32_t levels, const char *wanted,
+                        const char *wanted_naming) {
+    char canonical[128];
+    const char *found = naming->canonical_name(name, levels, canonical, sizeof canonical);
+    cr_expect_str_eq(canonical, wanted, "'%s' becomes '%s'", name, canonical);
+    cr_expect((found == NULL) == (wanted_naming == NULL), "'%s' is of '%s'", name, found == NULL ? "?" : found);
+    if (found != NULL && wanted_naming != NULL) {
+        cr_expect_str_eq(found, wanted_naming);
+    }
+}
+
+Test(names, of_latent_diffusion_and_old_attention) {
+    static const char LDM[] = "LDM names", OLD[] = "old diffusers attention names";
+    static const struct {
+        const char *name, *wanted, *naming;
+    } ROWS[] = {
+        {"decoder.post_quant_conv.weight", "post_quant_conv.weight", LDM},
+        {"decoder.mid.block_1.norm1.weight", "decoder.mid_block.resnets.0.norm1.weight", LDM},
+        {"decoder.mid.block_2.conv2.bias", "decoder.mid_block.resnets.1.conv2.bias", LDM},
+        {"decoder.mid.attn_1.norm.weight", "decoder.mid_block.attentions.0.group_norm.weight", LDM},
+        {"decoder.mid.attn_1.q.weight", "decoder.mid_block.attentions.0.to_q.weight", LDM},
+        {"decoder.mid.attn_1.k.bias", "decoder.mid_block.attentions.0.to_k.bias", LDM},
+        {"decoder.mid.attn_1.v.weight", "decoder.mid_block.attentions.0.to_v.weight", LDM},
+        {"decoder.mid.attn_1.proj_out.bias", "decoder.mid_block.attentions.0.to_out.0.bias", LDM},
+        {"decoder.up.0.block.2.conv1.weight", "decoder.up_blocks.3.resnets.2.conv1.weight", LDM},
+        {"decoder.up.1.block.0.nin_shortcut.weight", "decoder.up_blocks.2.resnets.0.conv_shortcut.weight", LDM},
+        {"decoder.up.3.upsample.conv.bias", "decoder.up_blocks.0.upsamplers.0.conv.bias", LDM},
+        {"decoder.norm_out.weight", "decoder.conv_norm_out.weight", LDM},
+        {"decoder.mid_block.attentions.0.query.weight", "decoder.mid_block.attentions.0.to_q.weight", OLD},
+        {"decoder.mid_block.attentions.0.key.bias", "decoder.mid_block.attentions.0.to_k.bias", OLD},
+        {"decoder.mid_block.attentions.0.value.weight", "decoder.mid_block.attentions.0.to_v.weight", OLD},
+        {"decoder.mid_block.attentions.0.proj_attn.bias", "decoder.mid_block.attentions.0.to_out.0.bias", OLD},
+        {"decoder.conv_in.weight", "decoder.conv_in.weight", NULL},
+        {"encoder.mid.block_1.norm1.weight", "encoder.mid.block_1.norm1.weight", NULL},
+        {"decoder.up.4.block.0.conv1.weight", "decoder.up.4.block.0.conv1.weight", NULL},
+        {"decoder.up.x", "decoder.up.x", NULL},
+        {"decoder.up.99999999999.block.0.x", "decoder.up.99999999999.block.0.x", NULL},
+        {"", "", NULL},
+    };
+    for (size_t i = 0; i < sizeof ROWS / sizeof ROWS[0]; i++) {
+        expect_name(&autoencoder_kl_naming, ROWS[i].name, 4, ROWS[i].wanted, ROWS[i].naming);
+    }
+    expect_name(&autoencoder_kl_naming, "decoder.up.0.block.0.conv1.bias", 1,
+                "decoder.up_blocks.0.resnets.0.conv1.bias", LDM);
+}
+
+Test(names, of_the_original_tiny_files) {
+    static const char TAESD[] = "original TAESD names";
+    static const struct {
+        const char *name, *wanted, *naming;
+    } ROWS[] = {
+        {"1.weight", "decoder.layers.0.weight", TAESD},
+        {"3.conv.0.bias", "decoder.layers.2.conv.0.bias", TAESD},
+        {"19.weight", "decoder.layers.18.weight", TAESD},
+        {"3.pool.1.weight", "decoder.layers.2.pool.1.weight", TAESD},
+        {"decoder.3.conv.4.weight", "decoder.layers.2.conv.4.weight", TAESD},
+        {"decoder.layers.0.weight", "decoder.layers.0.weight", NULL},
+        {"0.weight", "0.weight", NULL},
+        {"encoder.3.conv.0.weight", "encoder.3.conv.0.weight", NULL},
+        {"12", "12", NULL},
+        {"3x.weight", "3x.weight", NULL},
+        {"-1.weight", "-1.weight", NULL},
+        {"99999999999999999999.weight", "99999999999999999999.weight", NULL},
+        {"", "", NULL},
+    };
+    for (size_t i = 0; i < sizeof ROWS / sizeof ROWS[0]; i++) {
+        expect_name(&autoencoder_tiny_naming, ROWS[i].name, 0, ROWS[i].wanted, ROWS[i].naming);
+    }
+}
+
+Test(names, of_the_original_consistency_decoder) {
+    static const char OPENAI[] = "original OpenAI names";
+    static const struct {
+        const char *name, *wanted, *naming;
+    } ROWS[] = {
+        {"embed_image.f.w", "decoder_unet.conv_in.weight", OPENAI},
+        {"embed_time.emb", "decoder_unet.time_proj.weight", OPENAI},
+        {"embed_time.emb.weight", "decoder_unet.time_proj.weight", OPENAI},
+        {"embed_time.f_1.w", "decoder_unet.time_embedding.linear_1.weight", OPENAI},
+        {"embed_time.f_2.b", "decoder_unet.time_embedding.linear_2.bias", OPENAI},
+        {"blocks.down_1_conv_2.gn_1.g", "decoder_unet.down_blocks.1.resnets.2.norm1.weight", OPENAI},
+        {"down_0_conv_0.f_1.w", "decoder_unet.down_blocks.0.resnets.0.conv1.weight", OPENAI},
+        {"down_2_downsamp.f_t.b", "decoder_unet.down_blocks.2.downsamplers.0.time_emb_proj.bias", OPENAI},
+        {"mid_1.gn_2.b", "decoder_unet.mid_block.resnets.1.norm2.bias", OPENAI},
+        {"up_3_conv_0.f_s.w", "decoder_unet.up_blocks.0.resnets.0.conv_shortcut.weight", OPENAI},
+        {"blocks.up_0_conv_3.f_2.b", "decoder_unet.up_blocks.3.resnets.3.conv2.bias", OPENAI},
+        {"up_1_upsamp.gn_1.weight", "decoder_unet.up_blocks.2.upsamplers.0.norm1.weight", OPENAI},
+        {"output.gn.g", "decoder_unet.conv_norm_out.weight", OPENAI},
+        {"output.f.b", "decoder_unet.conv_out.bias", OPENAI},
+        {"up_4_conv_0.f_1.w", "up_4_conv_0.f_1.w", NULL},
+        {"up_0_conv_0.f_9.w", "up_0_conv_0.f_9.w", NULL},
+        {"up_0_conv_0x.f_1.w", "up_0_conv_0x.f_1.w", NULL},
+        {"mid_0.f_1.x", "mid_0.f_1.x", NULL},
+        {"decoder_unet.conv_in.weight", "decoder_unet.conv_in.weight", NULL},
+        {"", "", NULL},
+    };
+    for (size_t i = 0; i < sizeof ROWS / sizeof ROWS[0]; i++) {
+        expect_name(&consistency_decoder_vae_naming, ROWS[i].name, 4, ROWS[i].wanted, ROWS[i].naming);
+    }
+}
