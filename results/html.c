@@ -1,29 +1,22 @@
 #include "results/html.h"
 
-#include <limits.h>
 #include <openssl/evp.h>
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "results/readable.h"
+
 static const char REPLACEMENT[] = "\xEF\xBF\xBD"; /* U+FFFD */
 
-/* Reads one character of UTF-8 and returns how many bytes it takes; 0 where there is none. */
-static size_t read_character(const char *text, uint32_t *code) {
+/* The code of a well-formed character of that many bytes. */
+static uint32_t character_code(const char *text, size_t length) {
     const unsigned char *at = (const unsigned char *)text;
-    size_t more = at[0] < 0x80 ? 0 : at[0] < 0xC2 ? 4 : at[0] < 0xE0 ? 1 : at[0] < 0xF0 ? 2 : at[0] < 0xF5 ? 3 : 4;
-    if (more > 3) {
-        return 0;
+    uint32_t code = length == 1 ? at[0] : at[0] & (0x7Fu >> length);
+    for (size_t i = 1; i < length; i++) {
+        code = code << 6 | (at[i] & 0x3F);
     }
-    *code = more ? at[0] & (0x3Fu >> more) : at[0];
-    for (size_t i = 1; i <= more; i++) {
-        if ((at[i] & 0xC0) != 0x80) {
-            return 0; /* also the text's end */
-        }
-        *code = *code << 6 | (at[i] & 0x3F);
-    }
-    static const uint32_t least[] = {0, 0x80, 0x800, 0x10000}; /* longer than need be: no UTF-8 */
-    return *code < least[more] || *code > 0x10FFFF || (*code >= 0xD800 && *code <= 0xDFFF) ? 0 : more + 1;
+    return code;
 }
 
 /* Controls, noncharacters, and marks that make a text read other than it is written. */
@@ -54,16 +47,16 @@ static const char *entity(uint32_t code) {
 
 void html_text(FILE *out, const char *text) {
     while (*text) {
-        uint32_t code = 0;
-        size_t size_bytes = read_character(text, &code);
-        if (size_bytes == 0 || !is_printable(code)) {
+        size_t length = utf8_sequence_length((const unsigned char *)text);
+        uint32_t code = length ? character_code(text, length) : 0;
+        if (!is_printable(code)) {
             fputs(REPLACEMENT, out);
         } else if (entity(code)) {
             fputs(entity(code), out);
         } else {
-            fwrite(text, 1, size_bytes, out);
+            fwrite(text, 1, length, out);
         }
-        text += size_bytes ? size_bytes : 1;
+        text += length ? length : 1;
     }
 }
 

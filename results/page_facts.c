@@ -183,7 +183,8 @@ static void write_group(struct page *page, size_t group) {
     bool begun = false;
     for (size_t i = 0; i < page->record->fact_count; i++) {
         const struct environment_fact *fact = &page->record->facts[i];
-        if (find_group(fact->key) == group) {
+        bool told = strcmp(fact->key, "command_line") == 0; /* above, in full width */
+        if (find_group(fact->key) == group && !told) {
             if (!begun) {
                 html(page->out, "<div class=\"group\">\n<h3>@</h3>\n<dl>\n", groups[group].title);
             }

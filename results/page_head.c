@@ -112,7 +112,8 @@ void page_write_head(struct page *page, const struct page_section *sections, siz
     }
     write_title(page);
     html(page->out,
-         "<a class=\"skip\" href=\"#cases\">Skip to the cases</a>\n<header class=\"@\">\n<p class=\"product\">vaemark "
+         "<a class=\"skip\" href=\"#failures\">Skip to what did not pass</a>\n<header class=\"@\">\n<p "
+         "class=\"product\">vaemark "
          "report</p>\n",
          tone);
     html(page->out, "<h1><span class=\"mark\" aria-hidden=\"true\">@</span><span>@</span></h1>\n", symbol,

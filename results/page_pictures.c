@@ -15,9 +15,11 @@ bool page_has_pictures(const struct page *page) {
 }
 
 static void describe(char text[LATENCY_TEXT_BYTES], const struct image_row *row) {
-    struct figure gain = format_number(row->gain);
+    struct figure gain = format_scaled(row->gain); /* "289 k", "20.0 " */
+    gain.text[strlen(gain.text) - (gain.text[strlen(gain.text) - 1] == ' ')] = '\0';
     if (strcmp(row->kind, "error") == 0) {
-        snprintf(text, LATENCY_TEXT_BYTES, "error map, absolute error × %s", gain.text);
+        snprintf(text, LATENCY_TEXT_BYTES, isfinite(row->gain) ? "error × %s" : "error, times an unknown gain",
+                 gain.text);
     } else {
         snprintf(text, LATENCY_TEXT_BYTES, "%s",
                  strcmp(row->kind, "oracle") == 0 ? "oracle (FP32 reference)" : row->kind);
@@ -71,7 +73,10 @@ static void write_heading(struct page *page, const char *case_id) {
         html(page->out, "<h3>@</h3>\n", case_id);
         return;
     }
-    struct figure psnr = format_decibels(place->row->psnr_db), largest = format_number(place->row->max_abs_error);
+    struct figure psnr = format_decibels(place->row->psnr_db), largest = {"-"};
+    if (isfinite(place->row->max_abs_error)) {
+        snprintf(largest.text, sizeof largest.text, "%.2g", place->row->max_abs_error);
+    }
     html(page->out, "<h3><a href=\"#@\">@</a></h3>\n<p>", place->anchor, case_id);
     page_badge(page, place->row->outcome);
     html(page->out, " PSNR @, largest error @ on the range [-1, 1]</p>\n", psnr.text, largest.text);

@@ -49,11 +49,11 @@ static bool is_drawn(const struct page *page, const char *name) {
 
 static void write_plot(struct page *page, const char *name, const char *title, const char *caption) {
     html(page->out, "<figure class=\"plot\" id=\"plot-@\">\n<h3>@</h3>\n<picture>\n", name, title);
-    write_data(page, "<source media=\"print\" srcset=\"", name, "", "\">\n");
-    write_data(page, "<source media=\"(prefers-color-scheme: dark) and (max-width: 700px)\" srcset=\"", name,
+    /* On paper: the light one, which is what the last line names. */
+    write_data(page, "<source media=\"screen and (prefers-color-scheme: dark) and (max-width: 700px)\" srcset=\"", name,
                "-narrow-dark", "\">\n");
-    write_data(page, "<source media=\"(max-width: 700px)\" srcset=\"", name, "-narrow", "\">\n");
-    write_data(page, "<source media=\"(prefers-color-scheme: dark)\" srcset=\"", name, "-dark", "\">\n");
+    write_data(page, "<source media=\"screen and (max-width: 700px)\" srcset=\"", name, "-narrow", "\">\n");
+    write_data(page, "<source media=\"screen and (prefers-color-scheme: dark)\" srcset=\"", name, "-dark", "\">\n");
     html(page->out, "<img alt=\"Plot: @. The figures are in the tables of this page.\" src=\"", title);
     write_data(page, "", name, "", "");
     html(page->out, "\">\n</picture>\n<figcaption>@</figcaption>\n</figure>\n", caption);

@@ -43,6 +43,7 @@ cppcheck                      checks them for other mistakes
 clang                         a second compiler
 libomp-dev                    OpenMP's header for clang-tidy
 valgrind                      finds misuse of memory
+chromium                      renders the page of vaemark report, in a test
 LIST
 }
 

@@ -62,6 +62,7 @@ class RunTest(ScriptCase):
                          [["setup"], ["build", ""], ["vaemark", "run"], ["vaemark", "report"]])
         self.assertIn("|--case|sd15 mini*|", self.calls()[2], "arguments reach vaemark run unchanged")
         self.assertIn("out/run.h5", result.stdout)
+        self.assertEqual(result.stdout.splitlines()[-1], str(self.root / "out/index.html"), "it ends with the page")
 
     def test_a_failing_run_is_still_reported_and_its_status_kept(self):
         for status in (1, 3):
@@ -74,7 +75,9 @@ class RunTest(ScriptCase):
         self.assertIn("vaemark|run", self.calls()[-1], "an older run.h5 is not reported as this one's")
 
     def test_a_failing_report_does_not_pass(self):
-        self.assertEqual(self.run_with(0, 1).returncode, 4)
+        result = self.run_with(0, 1)
+        self.assertEqual(result.returncode, 4)
+        self.assertNotIn("index.html", result.stdout)
         self.assertEqual(self.run_with(1, 1).returncode, 1)
 
     def test_a_failing_build_runs_nothing(self):
