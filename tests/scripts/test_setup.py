@@ -38,7 +38,7 @@ while [ $# -gt 0 ] && [ "$1" != install ]; do shift; done
 
     def everything_but(self, *lacking):
         packages = """gcc g++ libc6-dev cmake ninja-build pkgconf libhdf5-dev libjansson-dev libcyaml-dev libyaml-dev libpng-dev
-            libssl-dev libcriterion-dev gnuplot-nox fonts-dejavu-core python3 python3-numpy python3-h5py git""".split()
+            libssl-dev libxml2-dev libxml2-utils libcriterion-dev gnuplot-nox fonts-dejavu-core python3 python3-numpy python3-h5py git""".split()
         self.installed.write_text(" ".join(p for p in packages if p not in lacking) + " ")
 
     def run_setup(self, *arguments):
