@@ -2,7 +2,6 @@
 
 #include <math.h>
 #include <stdlib.h>
-#include <sys/stat.h>
 
 /* Shapes of all values for latents of size x size; data is never read. False where the graph says no. */
 static bool infer(const struct vaemark_graph *graph, int64_t size, struct shape *shapes) {
@@ -44,7 +43,6 @@ int64_t model_parameter_tensors(const struct model *model) {
 }
 
 void model_record(struct record *record, const struct run_model *model) {
-    struct stat status;
     struct model_row *row = record_append(record, TABLE_MODELS);
     if (!row) {
         return;
@@ -56,7 +54,7 @@ void model_record(struct record *record, const struct run_model *model) {
     row->weights_origin = record_text(record, model->origin);
     row->parameters = (int64_t)graph_parameter_elements(model->model->graph);
     row->parameter_tensors = model_parameter_tensors(model->model);
-    row->weights_file_bytes = model->weights_path && stat(model->weights_path, &status) == 0 ? status.st_size : -1;
+    row->weights_file_bytes = model->model->weights ? weights_file_bytes(model->model->weights) : -1;
     row->flops_512 = model_flops_at(model->model, 512);
     row->flops_1024 = model_flops_at(model->model, 1024);
     row->attention_modules = model->attention_count;

@@ -116,6 +116,16 @@ static bool is_folder(const char *path) {
     return stat(path, &status) == 0 && S_ISDIR(status.st_mode);
 }
 
+static bool is_preset(const char *name) {
+    char **names = models_preset_names(NULL);
+    bool found = false;
+    for (size_t i = 0; names && names[i]; i++) {
+        found = found || strcmp(names[i], name) == 0;
+    }
+    models_free_names(names);
+    return found;
+}
+
 /* Fills in the paths of a preset; weights_path stays NULL where none lie beside the configuration. */
 static enum vaemark_status find_preset(struct run_model *model, struct error *error) {
     char *data = NULL;
@@ -145,15 +155,39 @@ static enum vaemark_status find_preset(struct run_model *model, struct error *er
     return VAEMARK_OK;
 }
 
+/* Configuration and weights of a folder; where it has no configuration, that of the preset of the model's name. */
+static enum vaemark_status apply_folder(struct run_model *model, const char *path, struct error *error) {
+    struct error inner = {0};
+    free(model->config_path);
+    free(model->weights_path);
+    free(model->folder);
+    model->config_path = model->weights_path = NULL;
+    model->folder = strdup(path);
+    if (!model->folder) {
+        return set_no_memory(error);
+    }
+    enum vaemark_status status =
+        model_find_files(path, &model->config_path, &model->weights_path, model->found, &inner);
+    char *config = path_join(path, "config.json");
+    bool bare = status == VAEMARK_BAD_INPUT && config && access(config, F_OK) != 0;
+    free(config);
+    if (bare && is_preset(model->name)) {
+        free(model->folder);
+        status = find_preset(model, error);
+        free(model->weights_path);
+        model->weights_path = NULL;
+        return status == VAEMARK_OK ? checkpoint_find_weights(path, &model->weights_path, model->found, error) : status;
+    }
+    if (status != VAEMARK_OK && error) {
+        *error = inner;
+    }
+    return status;
+}
+
 /* --weights for this model: a folder brings its own configuration, a file only the tensors. */
 static enum vaemark_status apply_override(struct run_model *model, const char *path, struct error *error) {
     if (is_folder(path)) {
-        free(model->config_path);
-        free(model->weights_path);
-        free(model->folder);
-        model->config_path = model->weights_path = NULL;
-        model->folder = strdup(path);
-        return model_find_files(path, &model->config_path, &model->weights_path, error);
+        return apply_folder(model, path, error);
     }
     free(model->weights_path);
     model->weights_path = strdup(path);
@@ -224,6 +258,39 @@ enum vaemark_status models_find(struct models *models, const char *name, struct 
     return finish(models, opened, status, model, error);
 }
 
+/* A model that no preset describes: named after its path; a file's configuration lies beside it. */
+static enum vaemark_status name_after_path(struct run_model *model, const char *path, struct error *error) {
+    size_t length = strlen(path);
+    while (length > 1 && path[length - 1] == '/') {
+        length--;
+    }
+    size_t start = length;
+    while (start > 0 && path[start - 1] != '/') {
+        start--;
+    }
+    snprintf(model->name, sizeof model->name, "%.*s", (int)(length - start), path + start);
+    if (is_folder(path)) {
+        return VAEMARK_OK;
+    }
+    if (access(path, F_OK) != 0) {
+        return error_set_at(error, VAEMARK_BAD_INPUT, path,
+                            "there is no such folder or file; --weights wants a folder with config.json and a "
+                            ".safetensors file, or a file");
+    }
+    model->folder = start == 0 ? strdup(".") : text_format("%.*s", (int)start, path);
+    model->config_path = model->folder ? path_join(model->folder, "config.json") : NULL;
+    if (!model->config_path) {
+        return set_no_memory(error);
+    }
+    if (access(model->config_path, F_OK) != 0) {
+        return error_set_at(error, VAEMARK_INVALID_ARGUMENT, path,
+                            "is a file without a config.json beside it; say which configuration it goes with: "
+                            "--model NAME --weights FILE ('vaemark list models' names them)");
+    }
+    snprintf(model->found, sizeof model->found, "the config.json beside the file is taken");
+    return VAEMARK_OK;
+}
+
 enum vaemark_status models_open_path(struct models *models, const char *preset, const char *weights,
                                      struct run_model **model, struct error *error) {
     if (preset && !weights) {
@@ -238,23 +305,7 @@ enum vaemark_status models_open_path(struct models *models, const char *preset, 
         snprintf(opened->name, sizeof opened->name, "%s", preset);
         status = is_folder(weights) ? VAEMARK_OK : find_preset(opened, error);
     } else {
-        size_t length = strlen(weights);
-        while (length > 1 && weights[length - 1] == '/') {
-            length--;
-        }
-        size_t start = length;
-        while (start > 0 && weights[start - 1] != '/') {
-            start--;
-        }
-        snprintf(opened->name, sizeof opened->name, "%.*s", (int)(length - start), weights + start);
-        if (access(weights, F_OK) == 0 && !is_folder(weights)) {
-            status = error_set_at(error, VAEMARK_INVALID_ARGUMENT, weights,
-                                  "is a file, not a folder with a config.json; say which configuration it goes with: "
-                                  "--model NAME --weights FILE ('vaemark list models' names them)");
-        } else if (!is_folder(weights)) {
-            status = error_set_at(error, VAEMARK_BAD_INPUT, weights,
-                                  "no such folder; --weights wants a folder with config.json and a .safetensors file");
-        }
+        status = name_after_path(opened, weights, error);
     }
     if (status == VAEMARK_OK) {
         status = apply_override(opened, weights, error);
@@ -293,12 +344,48 @@ static enum vaemark_status make_synthetic(const struct models *models, struct ru
     return status;
 }
 
+/* Of one file its digest; of several the digest of "digest  name" lines, the index first, then its shards by name. */
+static enum vaemark_status hash_weights(struct run_model *model, struct error *error) {
+    const struct weights *weights = model->model->weights;
+    size_t count = weights_file_count(weights);
+    if (count == 1) {
+        return hash_file(model->weights_path, model->weights_sha256, error);
+    }
+    struct hash *hash = hash_begin();
+    enum vaemark_status status = hash ? VAEMARK_OK : set_no_memory(error);
+    char hex[65];
+    for (size_t i = 0; status == VAEMARK_OK && i < count; i++) {
+        const char *path = weights_file_path(weights, i);
+        const char *slash = strrchr(path, '/');
+        const char *name = slash ? slash + 1 : path;
+        status = hash_file(path, hex, error);
+        if (status == VAEMARK_OK) {
+            hash_update(hash, hex, 64);
+            hash_update(hash, "  ", 2);
+            hash_update(hash, name, strlen(name));
+            hash_update(hash, "\n", 1);
+        }
+    }
+    if (hash) {
+        hash_finish(hash, hex);
+    }
+    if (status == VAEMARK_OK) {
+        snprintf(model->weights_sha256, sizeof model->weights_sha256, "%s", hex);
+    }
+    return status;
+}
+
 enum vaemark_status models_need_weights(struct models *models, struct run_model *model, void (*note)(const char *text),
                                         struct error *error) {
     enum vaemark_status status = VAEMARK_OK;
     if (model->weights_sha256[0]) {
         return status;
     }
+    char *found = model->found[0] ? text_format("%s: %s", model->name, model->found) : NULL;
+    if (note && found) {
+        note(found);
+    }
+    free(found);
     if (!model->weights_path) {
         model->synthetic = true;
         snprintf(model->origin, sizeof model->origin, "synthetic, seed %llu", (unsigned long long)models->seed);
@@ -317,5 +404,5 @@ enum vaemark_status models_need_weights(struct models *models, struct run_model 
         snprintf(model->origin, sizeof model->origin, "%.250s (%s)", slash ? slash + 1 : model->weights_path,
                  weights_layout(model->model->weights));
     }
-    return hash_file(model->weights_path, model->weights_sha256, error);
+    return hash_weights(model, error);
 }

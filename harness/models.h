@@ -8,6 +8,7 @@ struct run_model {
     char name[128];
     char *folder; /* where latents' files are looked for */
     char *config_path, *weights_path;
+    char found[CHECKPOINT_NOTE_BYTES]; /* what was passed over where the weights were looked for, for people */
     bool synthetic;
     char origin[500]; /* "synthetic, seed 0", or the weights' file name and layout */
     char config_sha256[65], weights_sha256[65];

@@ -1,13 +1,9 @@
 /* Models: configuration, weights and graph put together. */
 #include "reference/model.h"
 
-#include <dirent.h>
-#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
-#include <unistd.h>
 
 #include "base/files.h"
 #include "base/text.h"
@@ -44,6 +40,32 @@ static void list_known_types(char *text, size_t size_bytes) {
     }
 }
 
+/* What a class is, told from its name, that is no VAE type known here; "" where nobody knows. */
+static const char *kind_of_class(const char *name) {
+    static const struct {
+        const char *part, *kind;
+    } KINDS[] = {
+        {"UNet", "a diffusion UNet, not a VAE: give the pipeline's folder or its vae/"},
+        {"Transformer", "a diffusion transformer, not a VAE: give the pipeline's folder or its vae/"},
+        {"ControlNet", "a ControlNet, not a VAE"},
+        {"Scheduler", "a noise scheduler, not a VAE: give the pipeline's folder or its vae/"},
+        {"Pipeline", "a whole pipeline: give its folder or its vae/"},
+        {"AutoencoderKLFlux2", "a VAE type that is not decoded yet"},
+        {"AsymmetricAutoencoderKL", "a VAE type that is not decoded yet"},
+        {"AutoencoderDC", "a VAE type that is not decoded yet"},
+        {"AutoencoderKLQwenImage", "a VAE type that is not decoded yet"},
+        {"AutoencoderKLWan", "a VAE type that is not decoded yet"},
+        {"AutoencoderKLHunyuan", "a VAE type that is not decoded yet"},
+        {"VQModel", "a VAE type that is not decoded yet"},
+    };
+    for (size_t i = 0; i < sizeof KINDS / sizeof KINDS[0]; i++) {
+        if (strstr(name, KINDS[i].part) != NULL) {
+            return KINDS[i].kind;
+        }
+    }
+    return "";
+}
+
 static enum vaemark_status choose_type(struct model *model, struct error *error) {
     const char *names[MAX_KNOWN_TYPES] = {NULL};
     char known[512];
@@ -51,6 +73,13 @@ static enum vaemark_status choose_type(struct model *model, struct error *error)
     list_known_types(known, sizeof known);
     if (!json_is_object(model->config)) {
         return error_set_at(error, VAEMARK_BAD_INPUT, model->config_path, "is not a JSON object");
+    }
+    const char *other = json_string_value(json_object_get(model->config, "model_type"));
+    if (class_name == NULL && other != NULL) {
+        return error_set_at(error, VAEMARK_BAD_INPUT, model->config_path,
+                            "is of a transformers model (\"model_type\" is \"%.60s\"), not of a VAE; give the "
+                            "pipeline's folder or its vae/",
+                            other);
     }
     if (!json_is_string(class_name)) {
         return error_set_at(error, VAEMARK_BAD_INPUT, model->config_path,
@@ -64,12 +93,13 @@ static enum vaemark_status choose_type(struct model *model, struct error *error)
     for (size_t i = 0; i < model_type_count && i + 1 < MAX_KNOWN_TYPES; i++) {
         names[i] = model_types[i].name;
     }
-    const char *nearest = text_nearest(json_string_value(class_name), names);
+    const char *kind = kind_of_class(json_string_value(class_name));
+    const char *nearest = kind[0] == '\0' ? text_nearest(json_string_value(class_name), names) : NULL;
     char *shown = json_dumps(class_name, JSON_ENCODE_ANY | JSON_ENSURE_ASCII);
     error_set_at(error, VAEMARK_UNSUPPORTED_MODEL, model->config_path,
-                 "\"_class_name\" is %.100s, which is no VAE type known here%s%s%s; known are %s",
-                 shown == NULL ? "?" : shown, nearest == NULL ? "" : " (did you mean ", nearest == NULL ? "" : nearest,
-                 nearest == NULL ? "" : "?)", known);
+                 "\"_class_name\" is %.100s, which is %s%s%s%s; known are %s", shown == NULL ? "?" : shown,
+                 kind[0] == '\0' ? "no VAE type known here" : kind, nearest == NULL ? "" : " (did you mean ",
+                 nearest == NULL ? "" : nearest, nearest == NULL ? "" : "?)", known);
     free(shown);
     return VAEMARK_UNSUPPORTED_MODEL;
 }
@@ -130,9 +160,32 @@ enum vaemark_status model_open_config(const char *config_path, const char *name,
     return finish(model, status);
 }
 
+/* Weights of another type are told as such, not by the first tensor that they lack. */
+static enum vaemark_status check_type(const struct model *model, struct error *error) {
+    if (weights_find(model->weights, model->type->naming->landmark) != NULL) {
+        return VAEMARK_OK;
+    }
+    for (size_t i = 0; i < model_type_count; i++) {
+        const char *found = model_types[i].naming == model->type->naming
+                                ? NULL
+                                : weights_find_landmark(model->weights, model_types[i].naming);
+        if (found != NULL) {
+            return error_set_at(error, VAEMARK_BAD_INPUT, weights_path(model->weights),
+                                "holds the weights of %s (it has '%.200s'), but %s says %s; the two don't belong "
+                                "together",
+                                model_types[i].name, found, model->config_path, model->type->name);
+        }
+    }
+    return VAEMARK_OK;
+}
+
 static enum vaemark_status bind(struct model *model, struct error *error) {
     const struct naming *naming = model->type->naming;
-    enum vaemark_status status = graph_bind_weights(model->graph, model->weights, naming, model->config, error);
+    enum vaemark_status status = check_type(model, error);
+    if (status != VAEMARK_OK) {
+        return status;
+    }
+    status = graph_bind_weights(model->graph, model->weights, naming, model->config, error);
     return status == VAEMARK_OK ? weights_check_leftovers(model->weights, model->graph, naming, model->config, error)
                                 : status;
 }
@@ -177,93 +230,4 @@ struct vaemark_model model_abi(const struct model *model) {
         .graph = model->graph,
         .graph_api = &graph_api,
     };
-}
-
-static bool is_weights_name(const char *name) {
-    static const char SUFFIX[] = ".safetensors";
-    size_t length = strlen(name), suffix = sizeof SUFFIX - 1;
-    return name[0] != '.' && length > suffix && strcmp(name + length - suffix, SUFFIX) == 0;
-}
-
-static int compare_names(const void *left, const void *right) {
-    return strcmp(left, right);
-}
-
-enum { MAX_LISTED_WEIGHTS = 8 };
-
-/* The one *.safetensors of a folder that has no diffusion_pytorch_model.safetensors. */
-static enum vaemark_status find_only_weights(const char *folder, char **weights_path, struct error *error) {
-    char names[MAX_LISTED_WEIGHTS][256], list[1024] = "";
-    size_t count = 0;
-    DIR *directory = opendir(folder);
-    if (directory == NULL) {
-        return error_set_at(error, VAEMARK_IO_ERROR, folder, "cannot be listed: %s", strerror(errno));
-    }
-    for (struct dirent *entry = readdir(directory); entry != NULL; entry = readdir(directory)) {
-        if (is_weights_name(entry->d_name)) {
-            if (count < MAX_LISTED_WEIGHTS) {
-                snprintf(names[count], sizeof names[0], "%s", entry->d_name);
-            }
-            count++;
-        }
-    }
-    closedir(directory);
-    if (count == 0) {
-        return error_set_at(error, VAEMARK_BAD_INPUT, folder,
-                            "holds no diffusion_pytorch_model.safetensors and no other *.safetensors; give a folder "
-                            "that a checkpoint was saved to");
-    }
-    if (count == 1) {
-        *weights_path = path_join(folder, names[0]);
-        return *weights_path != NULL ? VAEMARK_OK : error_set_at(error, VAEMARK_OUT_OF_MEMORY, folder, "no memory");
-    }
-    size_t shown = count < MAX_LISTED_WEIGHTS ? count : MAX_LISTED_WEIGHTS;
-    qsort(names, shown, sizeof names[0], compare_names); /* a folder's own order is none */
-    for (size_t i = 0; i < shown; i++) {
-        size_t used = strlen(list);
-        snprintf(list + used, sizeof list - used, "%s%.90s", i == 0 ? "" : ", ", names[i]);
-    }
-    return error_set_at(error, VAEMARK_BAD_INPUT, folder,
-                        "holds %zu *.safetensors files (%.700s%s) and none is named "
-                        "diffusion_pytorch_model.safetensors; rename the right one so",
-                        count, list, count > shown ? ", ..." : "");
-}
-
-static enum vaemark_status check_folder(const char *folder, struct error *error) {
-    struct stat facts;
-    if (stat(folder, &facts) != 0) {
-        return error_set_at(error, VAEMARK_BAD_INPUT, folder, "cannot be opened: %s", strerror(errno));
-    }
-    return S_ISDIR(facts.st_mode) ? VAEMARK_OK
-                                  : error_set_at(error, VAEMARK_BAD_INPUT, folder,
-                                                 "is not a folder; one with config.json and *.safetensors is wanted");
-}
-
-enum vaemark_status model_find_files(const char *folder, char **config_path, char **weights_path, struct error *error) {
-    *config_path = *weights_path = NULL;
-    enum vaemark_status status = check_folder(folder, error);
-    if (status != VAEMARK_OK) {
-        return status;
-    }
-    char *config = path_join(folder, "config.json");
-    char *weights = path_join(folder, "diffusion_pytorch_model.safetensors");
-    if (config == NULL || weights == NULL) {
-        status = error_set_at(error, VAEMARK_OUT_OF_MEMORY, folder, "no memory");
-    } else if (access(config, F_OK) != 0) {
-        status = error_set_at(error, VAEMARK_BAD_INPUT, folder,
-                              "holds no config.json, which says what the weights beside it are; copy the one that the "
-                              "checkpoint was published with");
-    } else if (access(weights, F_OK) != 0) {
-        free(weights);
-        weights = NULL;
-        status = find_only_weights(folder, &weights, error);
-    }
-    if (status != VAEMARK_OK) {
-        free(config);
-        free(weights);
-        return status;
-    }
-    *config_path = config;
-    *weights_path = weights;
-    return VAEMARK_OK;
 }

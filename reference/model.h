@@ -43,9 +43,17 @@ void model_free(struct model *model);
 /* The ABI's view of it, valid as long as the model. */
 struct vaemark_model model_abi(const struct model *model);
 
-/* In a folder as frameworks save it, the paths of config.json and of the one *.safetensors checkpoint, allocated.
- * VAEMARK_BAD_INPUT names what is missing and how to give it. */
-enum vaemark_status model_find_files(const char *folder, char **config_path, char **weights_path, struct error *error);
+enum { CHECKPOINT_NOTE_BYTES = 400 };
+
+/* In a folder as frameworks save it, or a whole pipeline's with its "vae" in it, the paths of config.json and of the
+ * checkpoint: one *.safetensors or an index of shards; diffusion_pytorch_model.safetensors before all others, full
+ * precision before variants such as *.fp16.safetensors. Allocated. `note` (may be NULL, else empty or kept in front)
+ * says what was passed over. VAEMARK_BAD_INPUT names what is missing or ambiguous and how to give it. */
+enum vaemark_status model_find_files(const char *folder, char **config_path, char **weights_path,
+                                     char note[CHECKPOINT_NOTE_BYTES], struct error *error);
+/* The checkpoint alone. `note` is wanted. */
+enum vaemark_status checkpoint_find_weights(const char *folder, char **weights_path, char note[CHECKPOINT_NOTE_BYTES],
+                                            struct error *error);
 
 /* Capability table: VAE type x option. `reference/capability.c` holds it; `vaemark list models` prints it. */
 enum capability { CAPABILITY_MUST, CAPABILITY_MAY, CAPABILITY_MUST_REFUSE };

@@ -1,4 +1,4 @@
-/* An open safetensors file: a private read-only mapping and the tensors found in it. */
+/* An open safetensors file: a private read-only mapping and the tensors found in it; or an index of several. */
 #include "reference/weights.h"
 
 #include <errno.h>
@@ -37,7 +37,20 @@ static enum vaemark_status map_descriptor(struct weights *weights, int descripto
     return VAEMARK_OK;
 }
 
-enum vaemark_status weights_open(const char *path, struct weights **weights, struct error *error) {
+static enum vaemark_status parse(struct weights *weights, bool index_too, struct error *error) {
+    if (!weights_looks_like_safetensors(weights)) {
+        if (index_too && weights_looks_like_json(weights)) {
+            return weights_parse_index(weights, error);
+        }
+        enum vaemark_status status = weights_report_foreign(weights, error);
+        if (status != VAEMARK_OK) {
+            return status;
+        }
+    }
+    return weights_parse_header(weights, error);
+}
+
+enum vaemark_status weights_open_file(const char *path, bool index_too, struct weights **weights, struct error *error) {
     *weights = NULL;
     struct weights *opened = calloc(1, sizeof *opened);
     if (opened == NULL || (opened->path = strdup(path)) == NULL) {
@@ -55,7 +68,7 @@ enum vaemark_status weights_open(const char *path, struct weights **weights, str
     enum vaemark_status status = map_descriptor(opened, descriptor, error);
     close(descriptor);
     if (status == VAEMARK_OK) {
-        status = weights_parse_header(opened, error);
+        status = parse(opened, index_too, error);
     }
     if (status != VAEMARK_OK) {
         weights_free(opened);
@@ -65,13 +78,22 @@ enum vaemark_status weights_open(const char *path, struct weights **weights, str
     return VAEMARK_OK;
 }
 
-void weights_free(struct weights *weights) {
+enum vaemark_status weights_open(const char *path, struct weights **weights, struct error *error) {
+    return weights_open_file(path, true, weights, error);
+}
+
+/* A shard is never an index: one level deep. */
+void weights_free(struct weights *weights) { /* NOLINT(misc-no-recursion) */
     if (weights == NULL) {
         return;
     }
     if (weights->mapping != NULL) {
         munmap(weights->mapping, weights->mapping_size_bytes);
     }
+    for (size_t i = 0; i < weights->shard_count; i++) {
+        weights_free(weights->shards[i]);
+    }
+    free((void *)weights->shards);
     json_decref(weights->header);
     for (size_t i = 0; i < weights->owned_name_count; i++) {
         free(weights->owned_names[i]);

@@ -7,15 +7,21 @@
 
 #include "reference/graph.h"
 
-/* An open safetensors file. Tensors point into the mapping, which is read-only. */
+/* An open safetensors file, or all shards of an index. Tensors point into the mapping, which is read-only. */
 struct weights;
 
 /* Opens and checks the whole header: lengths, JSON (size and depth limited), dtypes (F64 F32 F16 BF16 I32 I64; others
  * are kept out but not an error unless asked for), shapes against byte counts, overlaps, gaps, end of file, duplicates.
- * VAEMARK_BAD_INPUT names file, tensor, what was found and what was wanted. */
+ * VAEMARK_BAD_INPUT names file, tensor, what was found and what was wanted; of a file of another format, the format and
+ * what to do. An index of shards (x.safetensors.index.json) opens all of them: its "weight_map" and what the files hold
+ * must agree, and a shard is a plain name beside the index. */
 enum vaemark_status weights_open(const char *path, struct weights **weights, struct error *error);
 void weights_free(struct weights *weights);
 const char *weights_path(const struct weights *weights);
+/* The files: the path itself, and behind an index its shards by name. */
+size_t weights_file_count(const struct weights *weights);
+const char *weights_file_path(const struct weights *weights, size_t index);
+int64_t weights_file_bytes(const struct weights *weights); /* of all */
 size_t weights_count(const struct weights *weights);
 const struct vaemark_tensor *weights_at(const struct weights *weights, size_t index);
 const struct vaemark_tensor *weights_find(const struct weights *weights, const char *name); /* NULL if there is none */
@@ -28,6 +34,9 @@ size_t weights_metadata_count(const struct weights *weights);
 const char *weights_metadata_find(const struct weights *weights, const char *key); /* NULL if there is none */
 void weights_metadata_visit(const struct weights *weights,
                             void (*visit)(const char *key, const char *value, void *user), void *user);
+
+/* A command line that converts a PyTorch checkpoint. */
+void weights_describe_conversion(const char *path, char *text, size_t size_bytes);
 
 /* Writes tensors to a safetensors file: beside it first, then renamed, so that an existing file is never harmed. */
 enum vaemark_status weights_write(const char *path, const struct vaemark_tensors *tensors, struct error *error);

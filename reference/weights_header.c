@@ -276,6 +276,23 @@ static enum vaemark_status load_header(struct weights *weights, uint64_t *data_b
     return VAEMARK_OK;
 }
 
+/* A download that broke off is told as such, with both sizes, before any tensor is. */
+static enum vaemark_status check_length(const struct weights *weights, uint64_t data_begin, struct error *error) {
+    const char *name = NULL;
+    json_t *json = NULL;
+    uint64_t wanted = 0, found = weights->mapping_size_bytes;
+    json_object_foreach(weights->header, name, json) {
+        const json_t *end = json_array_get(json_object_get(json, "data_offsets"), 1);
+        uint64_t last = json_is_integer(end) && json_integer_value(end) > 0 ? (uint64_t)json_integer_value(end) : 0;
+        wanted = last > wanted ? last : wanted;
+    }
+    return wanted <= found - data_begin
+               ? VAEMARK_OK
+               : error_set_at(error, VAEMARK_BAD_INPUT, weights->path,
+                              "is cut short: it has %llu bytes, and its header describes %llu; fetch it again",
+                              (unsigned long long)found, (unsigned long long)(wanted + data_begin));
+}
+
 enum vaemark_status weights_parse_header(struct weights *weights, struct error *error) {
     uint64_t data_begin = 0;
     enum vaemark_status status = load_header(weights, &data_begin, error);
@@ -288,7 +305,10 @@ enum vaemark_status weights_parse_header(struct weights *weights, struct error *
     if (entries == NULL) {
         return error_set_at(error, VAEMARK_OUT_OF_MEMORY, weights->path, "no memory for its header");
     }
-    status = read_entries(weights, entries, &count, data_size_bytes, error);
+    status = check_length(weights, data_begin, error);
+    if (status == VAEMARK_OK) {
+        status = read_entries(weights, entries, &count, data_size_bytes, error);
+    }
     if (status == VAEMARK_OK) {
         status = check_cover(entries, count, weights->path, data_size_bytes, error);
     }

@@ -17,6 +17,8 @@ struct unreadable_tensor {
 
 struct weights {
     char *path;
+    struct weights **shards; /* by name, where `path` is an index; the items' names and data are theirs */
+    size_t shard_count;
     void *mapping;
     size_t mapping_size_bytes;
     json_t *header;               /* owns the names */
@@ -30,8 +32,19 @@ struct weights {
     size_t unreadable_count;
 };
 
-/* Fills in the tensors of an already mapped file. */
+/* weights_open(), where an index of shards may not be welcome. */
+enum vaemark_status weights_open_file(const char *path, bool index_too, struct weights **weights, struct error *error);
+
+/* Fill in the tensors of an already mapped file, and those of an index's shards. */
 enum vaemark_status weights_parse_header(struct weights *weights, struct error *error);
+enum vaemark_status weights_parse_index(struct weights *weights, struct error *error);
+
+/* By the first bytes of an already mapped file. */
+bool weights_looks_like_safetensors(const struct weights *weights);
+bool weights_looks_like_json(const struct weights *weights);
+/* VAEMARK_BAD_INPUT that names the format of a file that is not safetensors and what to do; VAEMARK_OK where it is not
+ * known. */
+enum vaemark_status weights_report_foreign(const struct weights *weights, struct error *error);
 
 /* Writes a file of these tensors, whose data `write` puts into the stream, one call a tensor, exactly its bytes. An
  * error it meets stays in the stream, which is checked at the end. `metadata` (borrowed) may be NULL. */

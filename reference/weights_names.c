@@ -273,9 +273,13 @@ static void describe(const struct adoption *adoption, char *text, size_t size_by
     for (size_t i = 0; i < PREFIX_COUNT; i++) {
         also = adoption->prefix_seen[i] && strcmp(PREFIXES[i], adoption->prefix) != 0 ? PREFIXES[i] : also;
     }
-    snprintf(text, size_bytes, "%s%s%s%s%s%s%s", namings[0] == '\0' ? "diffusers names" : namings,
+    char shards[40] = "";
+    if (adoption->weights->shard_count > 0) {
+        snprintf(shards, sizeof shards, ", %zu shards", adoption->weights->shard_count);
+    }
+    snprintf(text, size_bytes, "%s%s%s%s%s%s%s%s", namings[0] == '\0' ? "diffusers names" : namings,
              adoption->prefix[0] == '\0' ? "" : ", prefix ", adoption->prefix, also[0] == '\0' ? "" : " (not ", also,
-             also[0] == '\0' ? "" : ")", adoption->split ? ", to_qkv split" : "");
+             also[0] == '\0' ? "" : ")", adoption->split ? ", to_qkv split" : "", shards);
 }
 
 enum vaemark_status weights_adopt_names(struct weights *weights, const struct naming *naming, struct error *error) {
@@ -314,6 +318,21 @@ enum vaemark_status weights_adopt_names(struct weights *weights, const struct na
 
 const char *weights_layout(const struct weights *weights) {
     return weights->layout;
+}
+
+const char *weights_find_landmark(const struct weights *weights, const struct naming *naming) {
+    for (size_t i = 0; i < weights_total_count(weights); i++) {
+        const char *stored = weights_stored_name(weights, i), *bare = stored;
+        char canonical[WEIGHTS_MAX_NAME_BYTES];
+        for (size_t k = 0; k < PREFIX_COUNT; k++) {
+            bare = starts_with(stored, PREFIXES[k]) ? stored + strlen(PREFIXES[k]) : bare;
+        }
+        naming->canonical_name(bare, 1, canonical, sizeof canonical);
+        if (strcmp(canonical, naming->landmark) == 0) {
+            return stored;
+        }
+    }
+    return NULL;
 }
 
 /* ---- What nobody asks for ---- */

@@ -28,6 +28,9 @@ struct naming {
  * alone becomes its three parts. One tensor under two names is VAEMARK_BAD_INPUT naming both. Once a file. */
 enum vaemark_status weights_adopt_names(struct weights *weights, const struct naming *naming, struct error *error);
 
+/* The file's name for the tensor by which `naming`'s type is known, NULL where there is none. */
+const char *weights_find_landmark(const struct weights *weights, const struct naming *naming);
+
 /* "LDM names, prefix first_stage_model." for people. "" before weights_adopt_names(). */
 const char *weights_layout(const struct weights *weights);
 

@@ -53,7 +53,7 @@ static struct model *open_checkpoint(const char *folder) {
     if (access(support_path("%s/config.json", folder), F_OK) != 0) {
         home = support_path("%s/models/%s", support_source(), name);
     }
-    if (model_find_files(home, &config, &weights, &error) != VAEMARK_OK ||
+    if (model_find_files(home, &config, &weights, NULL, &error) != VAEMARK_OK ||
         model_open(config, weights, name, &model, &error) != VAEMARK_OK) {
         fprintf(stderr, "golden %s: %s: %s\n", name, error.where, error.message);
     }

@@ -30,7 +30,7 @@ static const char *make_checkpoint(const char *config, const char *weights_name)
 static void expect_not_found(const char *folder, const char *words) {
     char *config = (char *)&config, *weights = (char *)&weights;
     struct error error = {.status = VAEMARK_OK};
-    cr_expect_eq(model_find_files(folder, &config, &weights, &error), VAEMARK_BAD_INPUT);
+    cr_expect_eq(model_find_files(folder, &config, &weights, NULL, &error), VAEMARK_BAD_INPUT);
     cr_expect_null(config);
     cr_expect_null(weights);
     cr_expect_str_eq(error.where, folder);
@@ -40,7 +40,7 @@ static void expect_not_found(const char *folder, const char *words) {
 static void expect_found(const char *folder, const char *weights_name) {
     char *config = NULL, *weights = NULL;
     struct error error = {.status = VAEMARK_OK};
-    cr_assert_eq(model_find_files(folder, &config, &weights, &error), VAEMARK_OK, "%s", error.message);
+    cr_assert_eq(model_find_files(folder, &config, &weights, NULL, &error), VAEMARK_OK, "%s", error.message);
     cr_expect_str_eq(config, support_path("%s/config.json", folder));
     cr_expect_str_eq(weights, support_path("%s/%s", folder, weights_name));
     free(config);
@@ -58,11 +58,11 @@ Test(model, files_of_a_folder_are_found_or_their_lack_is_told) {
     support_write_text(support_path("%s/b.safetensors", folder), "");
     expect_found(folder, "b.safetensors");
     support_write_text(support_path("%s/a.safetensors", folder), "");
-    expect_not_found(folder, "2 *.safetensors files (a.safetensors, b.safetensors)");
+    expect_not_found(folder, "2 checkpoints (a.safetensors, b.safetensors)");
     for (int i = 0; i < 20; i++) {
         support_write_text(support_path("%s/c%d.safetensors", folder, i), "");
     }
-    expect_not_found(folder, "22 *.safetensors files");
+    expect_not_found(folder, "22 checkpoints");
     support_write_text(support_path("%s/diffusion_pytorch_model.safetensors", folder), "");
     expect_found(folder, "diffusion_pytorch_model.safetensors");
 }

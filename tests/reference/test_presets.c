@@ -83,7 +83,7 @@ Test(presets, taef2_binds_its_weights) {
     struct error error = {.status = VAEMARK_OK};
     char *config = NULL, *weights = NULL;
     const char *folder = support_path("%s/models/taef2", support_source());
-    cr_assert_eq(model_find_files(folder, &config, &weights, &error), VAEMARK_OK, "%s", error.message);
+    cr_assert_eq(model_find_files(folder, &config, &weights, NULL, &error), VAEMARK_OK, "%s", error.message);
     cr_assert_eq(model_open(config, weights, "taef2", &model, &error), VAEMARK_OK, "%s: %s", error.where,
                  error.message);
     cr_expect_eq(weights_count(model->weights), model->graph->parameter_count);

@@ -32,7 +32,7 @@ static struct model *open_model(const char *name) {
     struct error error = {.status = VAEMARK_OK};
     char *config = NULL, *weights = NULL;
     const char *folder = support_path("%s/tests/data/%s", support_source(), name);
-    cr_assert_eq(model_find_files(folder, &config, &weights, &error), VAEMARK_OK, "%s", error.message);
+    cr_assert_eq(model_find_files(folder, &config, &weights, NULL, &error), VAEMARK_OK, "%s", error.message);
     cr_assert_eq(model_open(config, weights, name, &model, &error), VAEMARK_OK, "%s", error.message);
     free(config);
     free(weights);
