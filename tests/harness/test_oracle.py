@@ -341,6 +341,21 @@ class Oracle(CommandLine):
         self.assertIn("another version of the reference", process.stderr)
         self.assertEqual(self.entries("elsewhere"), [])
 
+    def test_entries_of_another_reference_are_named_and_left_alone(self):
+        self.build()
+        path = self.entries()[0]
+
+        def age(label):
+            label["recipe"] = label["recipe"].replace("reference 1,", "reference 0,")
+        self.forge(path, age)
+        key = next(k for k in unpack(read(path))[0]["__metadata__"] if len(k) == 64)
+        os.rename(path, self.path(f"cache/oracles/{key}.safetensors"))
+        self.assertEqual({row["key"]: row["state"] for row in self.listed()}[key], "other version")
+        process = self.oracle("verify")
+        self.assert_exit(process, 0)
+        self.assertIn("1 of them were made by another version", process.stdout)
+        self.assertIn("3 were there, 1 were computed", self.build().stdout)
+
     def test_export_says_when_it_cannot_write(self):
         self.build()
         process = self.oracle("export", "--out", "/proc/absent/all.safetensors")
