@@ -66,9 +66,10 @@ json_t *list_json_capabilities(void) {
         for (size_t o = 0; capability_options[o]; o++) {
             const char *option = capability_options[o];
             json_array_append_new(rows,
-                                  json_pack("{s:s, s:s, s:s, s:s}", "vae_type", vae_type, "option", option,
+                                  json_pack("{s:s, s:s, s:s, s:s, s:s?}", "vae_type", vae_type, "option", option,
                                             "own_backends", capability_name(capability_of(vae_type, option, true)),
-                                            "other_backends", capability_name(capability_of(vae_type, option, false))));
+                                            "other_backends", capability_name(capability_of(vae_type, option, false)),
+                                            "note", capability_note(vae_type, option)));
         }
     }
     return rows;

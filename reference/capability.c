@@ -33,6 +33,28 @@ static const struct capability_row rows[] = {
     {NULL, "slicing", CAPABILITY_MUST_REFUSE, CAPABILITY_MUST_REFUSE, "no sliced form of its decode is defined"},
 };
 
+/* What the framework gets wrong. */
+static const struct {
+    const char *vae_type, *option, *text;
+} notes[] = {
+    {"AutoencoderKL", "tiling",
+     "'on' is the framework's result, which is wrong unless sample_size is a multiple of the factor between latents "
+     "and "
+     "image and the quotient one of 4: then the image has another size (sample_size 60 at factor 2 makes 130 pixels of "
+     "64 "
+     "latents) and seams; it fails where sample_size is a list or less than two latents. 'corrected' is right in all "
+     "of "
+     "these, and the same elsewhere"},
+    {"AutoencoderTiny", "tiling",
+     "the framework takes 2 to the power of out_channels for the factor between latents and image, and fails unless "
+     "both "
+     "are what TAESD has; 'corrected' decodes the others, too. Up to 56 x 56 latents are one tile, bit by bit the "
+     "untiled "
+     "image"},
+    {"ConsistencyDecoderVAE", "tiling", "the framework takes enable_tiling() and ignores it in decode()"},
+    {"ConsistencyDecoderVAE", "slicing", "the framework takes enable_slicing() and ignores it in decode()"},
+};
+
 enum { ROW_COUNT = sizeof rows / sizeof rows[0] };
 
 const char *const capability_options[] = {"fuse_qkv", "tiling", "slicing", NULL};
@@ -54,6 +76,15 @@ enum capability capability_of(const char *vae_type, const char *option, bool own
         return CAPABILITY_MUST_REFUSE;
     }
     return own ? row->own : row->others;
+}
+
+const char *capability_note(const char *vae_type, const char *option) {
+    for (size_t i = 0; i < sizeof notes / sizeof notes[0]; i++) {
+        if (strcmp(notes[i].vae_type, vae_type) == 0 && strcmp(notes[i].option, option) == 0) {
+            return notes[i].text;
+        }
+    }
+    return NULL;
 }
 
 const char *capability_name(enum capability capability) {

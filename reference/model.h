@@ -60,6 +60,8 @@ enum capability { CAPABILITY_MUST, CAPABILITY_MAY, CAPABILITY_MUST_REFUSE };
 /* What the project's own backends (own true) or others must do with an option on a VAE type. Unknown types and options
  * are CAPABILITY_MUST_REFUSE. */
 enum capability capability_of(const char *vae_type, const char *option, bool own);
+/* What the framework gets wrong there, and what to know beside; NULL: nothing. */
+const char *capability_note(const char *vae_type, const char *option);
 const char *capability_name(enum capability capability); /* "must", "may", "must-refuse" */
 /* The options of the table, NULL-terminated. */
 extern const char *const capability_options[];

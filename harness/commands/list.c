@@ -116,6 +116,14 @@ static void print_capabilities(void) {
         }
         printf("\n");
     }
+    for (size_t t = 0; t < model_type_count; t++) {
+        for (size_t o = 0; capability_options[o]; o++) {
+            const char *note = capability_note(model_types[t].name, capability_options[o]);
+            if (note) {
+                printf("%s, %s: %s.\n", model_types[t].name, capability_options[o], note);
+            }
+        }
+    }
 }
 
 static enum vaemark_status list_models(struct list_options *list, struct error *error) {

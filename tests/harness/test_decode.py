@@ -5,7 +5,7 @@ import re
 import struct
 import unittest
 
-from support_cli import CommandLine, floats, latents, pack, vaemark
+from support_cli import SOURCE, CommandLine, floats, latents, pack, vaemark
 
 KL = {"_class_name": "AutoencoderKL", "block_out_channels": [32, 64, 64, 64], "latent_channels": 4,
       "layers_per_block": 1, "norm_num_groups": 8, "in_channels": 3, "out_channels": 3, "act_fn": "silu"}
@@ -55,6 +55,57 @@ class Decode(CommandLine):
         misshapen = self.decode(model=model, latents_file=self.write("m.safetensors", pack(tensors)))
         self.assert_exit(misshapen, 2)
         self.assertIn("noise.1", misshapen.stderr)
+
+    # ---- tiles and slices ----
+
+    def kl(self, **config):
+        """A checkpoint's folder: the committed flux1-mini with some keys of its configuration changed."""
+        source = os.path.join(SOURCE, "tests", "data", "flux1-mini")
+        with open(os.path.join(source, "config.json")) as f:
+            folder = os.path.dirname(self.write("kl/config.json", json.dumps({**json.load(f), **config})))
+        weights = os.path.join(folder, "diffusion_pytorch_model.safetensors")
+        if not os.path.exists(weights):
+            os.symlink(os.path.join(source, "diffusion_pytorch_model.safetensors"), weights)
+        return ("--weights", folder)
+
+    def shape(self):
+        with open(self.path("x.safetensors"), "rb") as f:
+            return json.loads(f.read(struct.unpack("<Q", f.read(8))[0]))["image"]["shape"]
+
+    def test_tiles_have_the_frameworks_size_and_the_right_one(self):
+        file = self.write("z.safetensors", pack(latents((2, 16, 5, 7))))
+        model = self.kl(sample_size=40)  # five latents a tile: three apart, 30 pixels kept
+        for how, size in (("--tiling", [46, 68]), ("--tiling=on", [46, 68]), ("--tiling=corrected", [40, 56]),
+                          ("--tiling=off", [40, 56])):
+            for more in ((), ("--slicing",), ("--fuse-qkv",)):
+                with self.subTest(how=how, more=more):
+                    self.assert_exit(self.decode(how, *more, model=model, latents_file=file), 0)
+                    self.assertEqual(self.shape(), [2, 3, *size])
+
+    def test_what_the_framework_cannot_tile_names_the_remedy(self):
+        file = self.write("z.safetensors", pack(latents((1, 16, 9, 3))))
+        for sample_size in ([64, 64], 8):
+            with self.subTest(sample_size=sample_size):
+                model = self.kl(sample_size=sample_size)
+                refused = self.decode("--tiling", model=model, latents_file=file)
+                self.assert_exit(refused, 2)
+                self.assertIn("--tiling=corrected", refused.stderr)
+                self.assertFalse(os.path.exists(self.path("x.safetensors")))
+                self.assert_exit(self.decode("--tiling=corrected", model=model, latents_file=file), 0)
+                self.assertEqual(self.shape(), [1, 3, 72, 24])
+                os.remove(self.path("x.safetensors"))
+
+    def test_tiling_is_refused_where_it_would_do_nothing(self):
+        for option in ("--tiling", "--tiling=corrected", "--slicing"):
+            refused = self.decode(option, model=("--model", "consistency-mini"))
+            self.assert_exit(refused, 2)
+            self.assertIn("ConsistencyDecoderVAE", refused.stderr)
+            self.assertIn(option.lstrip("-").split("=")[0], refused.stderr)
+
+    def test_another_way_to_tile_is_no_way(self):
+        wrong = self.decode("--tiling=corected")
+        self.assert_exit(wrong, 2)
+        self.assertIn("did you mean corrected?", wrong.stderr)
 
     # ---- fuse-QKV ----
 

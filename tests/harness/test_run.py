@@ -1,11 +1,12 @@
 """`vaemark run` and `list`: verdicts, exit codes, what lands in the file, and what is left behind."""
+import json
 import os
 import signal
 import subprocess
 import time
 import unittest
 
-from support_cli import BINARY, SUITE, CommandLine, vaemark
+from support_cli import BINARY, SOURCE, SUITE, CommandLine, vaemark
 
 
 class Run(CommandLine):
@@ -63,6 +64,20 @@ class Run(CommandLine):
         process = vaemark("run", "--suite", self.suite(), "--out", "/proc/absent/run.h5")
         self.assert_exit(process, 2)
         self.assertIn("/proc/absent", process.stderr)
+
+    def test_where_the_framework_cannot_tile_nobody_is_judged(self):
+        source = os.path.join(SOURCE, "tests", "data", "flux1-mini")
+        with open(os.path.join(source, "config.json")) as f:
+            folder = os.path.dirname(self.write("kl/config.json", json.dumps({**json.load(f), "sample_size": [64, 64]})))
+        os.symlink(os.path.join(source, "diffusion_pytorch_model.safetensors"),
+                   os.path.join(folder, "diffusion_pytorch_model.safetensors"))
+        suite = self.write("tiled.yaml", SUITE.replace("[sd15-mini, kl-noattn-mini, taesd-mini, consistency-mini]", "[flux1-mini]")
+                           .replace('"4x4"', '"9x3"').replace("plain, fuse_qkv", "tiling, tiling=corrected"))
+        process, out = self.run_suite("--weights", f"flux1-mini={folder}", suite=suite)
+        self.assert_exit(process, 0)
+        rows = {row["options"]: row for row in self.record(out)["cases"]}
+        self.assertEqual((rows["tiling"]["outcome"], rows["tiling=corrected"]["outcome"]), ("unsupported", "passed"))
+        self.assertIn("--tiling=corrected", rows["tiling"]["reason"])
 
     def test_an_interrupt_ends_everything(self):
         out = self.path("run.h5")
