@@ -8,7 +8,7 @@ static struct memory_row *append_row(struct judgement *j, const char *phase) {
         row->case_id = j->row->id;
         row->phase = record_text(j->record, phase);
         row->rss_bytes = worker_rss_bytes(j->session.worker);
-        row->rss_peak_bytes = worker_rss_peak_bytes(j->session.worker);
+        row->rss_peak_bytes = row->rss_bytes > 0 ? worker_rss_peak_bytes(j->session.worker) : -1;
     }
     return row;
 }

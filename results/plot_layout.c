@@ -22,6 +22,9 @@ enum {
 /* ---- Words ---- */
 
 static void add_words(struct plot_layout *layout, const char *text, size_t length, const struct plot_words *like) {
+    if (length == 0) {
+        return;
+    }
     if (layout->word_count == layout->word_capacity) {
         size_t wanted = layout->word_capacity * 2 + 64;
         struct plot_words *grown = realloc(layout->words, wanted * sizeof *grown);

@@ -39,7 +39,7 @@ static struct phase read_phase(const struct memory_row *row, double idle_rss) {
                                       known_or_zero(closed ? row->activations_bytes : row->activations_peak_bytes),
                                       known_or_zero(closed ? row->workspace_bytes : row->workspace_peak_bytes),
                                       known_or_zero(closed ? row->tensors_bytes : row->tensors_peak_bytes)},
-                          .rss = rss_bytes > 0 ? fmax((double)rss_bytes - idle_rss, 0) : NAN};
+                          .rss = rss_bytes > 0 && !isnan(idle_rss) ? fmax((double)rss_bytes - idle_rss, 0) : NAN};
     double sum = phase.classes[0] + phase.classes[1] + phase.classes[2] + phase.classes[3];
     phase.held = closed || row->scratch_peak_bytes < 0 ? sum : phase.classes[0] + (double)row->scratch_peak_bytes;
     return phase;

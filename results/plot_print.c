@@ -5,7 +5,8 @@
 
 #include "results/plot_layout.h"
 
-/* Control characters and what XML cannot hold (U+FFFE, U+FFFF) are left out. */
+/* Control characters and what XML cannot hold (U+FFFE, U+FFFF) are left out. Doubled quotes are not understood
+ * everywhere, so a quote becomes a string of its own: 'it'."\047".'s' */
 void plot_print_quoted(FILE *out, const char *text) {
     fputc('\'', out);
     for (; *text; text++) {
@@ -13,7 +14,7 @@ void plot_print_quoted(FILE *out, const char *text) {
         if (strncmp(text, "\xEF\xBF\xBE", 3) == 0 || strncmp(text, "\xEF\xBF\xBF", 3) == 0) {
             text += 2;
         } else if (!unwritable) {
-            fputs(*text == '\'' ? "''" : (const char[]){*text, '\0'}, out);
+            fputs(*text == '\'' ? "'.\"\\047\".'" : (const char[]){*text, '\0'}, out);
         }
     }
     fputc('\'', out);

@@ -61,6 +61,14 @@ static void print_group(FILE *out, const struct line *line, const char *id) {
     }
 }
 
+/* gnuplot escapes all but this, which XML must not hold. */
+static void print_text(FILE *out, const struct line *line) {
+    for (size_t i = 0; i < line->length; i++) {
+        bool ends_section = line->text[i] == '>' && i >= 2 && strncmp(line->text + i - 2, "]]>", 3) == 0;
+        fputs(ends_section ? "&gt;" : (const char[]){line->text[i], '\0'}, out);
+    }
+}
+
 char *plot_tidy_svg(const char *svg, const char *id, const struct plot_text *text) {
     char *tidy = NULL;
     size_t size_bytes = 0;
@@ -81,7 +89,7 @@ char *plot_tidy_svg(const char *svg, const char *id, const struct plot_text *tex
         } else if (begins(&line, "<desc>")) {
             fprintf(out, "<desc id=\"%s-desc\">%s</desc>\n", id, text->alt);
         } else if (begins(&line, "<text>")) {
-            fwrite(line.text, 1, line.length, out);
+            print_text(out, &line);
         } else if (begins(&line, "<g fill=\"none\"") && strncmp(at, "</g>\n", 5) == 0) {
             at += 5; /* nothing in it */
         } else {

@@ -207,8 +207,11 @@ int worker_pid(const struct worker *worker) {
 }
 
 int64_t worker_rss_bytes(struct worker *worker) {
+    if (worker->process.worker_pid <= 0) {
+        worker_process_read_reports(&worker->process); /* the keeper may have told by now */
+    }
     worker_process_read_rss(&worker->process);
-    return worker->process.rss_bytes;
+    return worker->process.rss_bytes > 0 ? worker->process.rss_bytes : -1;
 }
 
 int64_t worker_rss_peak_bytes(const struct worker *worker) {

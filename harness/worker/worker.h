@@ -113,8 +113,9 @@ struct segment *worker_segment(struct worker *worker);
 const struct worker_fate *worker_fate(const struct worker *worker);
 int worker_pid(const struct worker *worker);
 void worker_set_timeout(struct worker *worker, double timeout_s); /* for the calls that follow */
-int64_t worker_rss_bytes(struct worker *worker);                  /* resident set now, seen from outside */
-int64_t worker_rss_peak_bytes(const struct worker *worker);       /* highest resident set, seen from outside */
+/* Resident set now, seen from outside; -1 where it is not known (yet). */
+int64_t worker_rss_bytes(struct worker *worker);
+int64_t worker_rss_peak_bytes(const struct worker *worker); /* highest resident set, seen from outside */
 
 enum vaemark_status worker_open(struct worker *worker, const struct worker_model *model,
                                 const struct vaemark_options *options, struct error *error);

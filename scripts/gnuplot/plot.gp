@@ -1,7 +1,7 @@
 # Draws one plot as results/plot_layout.c laid it out. Set before: format, dark, out, id; width, height and the area
 # left..right x top..bottom in pixels from the top left, line (height of one in pixels); x_low, x_high, logarithmic,
-# ticks, ticks_above; blocks of the grid and the line at zero; arrays of words, keys (the legend) and rules; a block of data a kind of mark with the columns
-# series, x, y, low, high. Arrays and blocks begin with an element that is not drawn.
+# ticks, ticks_above; blocks of the grid and of the line at zero; arrays of words, keys (the legend) and rules; a block of
+# data a kind of mark with the columns series, x, y, low, high. Arrays and blocks begin with an element that is not drawn.
 set encoding utf8
 
 # Texts are names from outside: nothing is markup (noenhanced). SVG has no background, so that it sits on any page.
@@ -79,11 +79,13 @@ do for [i = 2:keys + 1] {
     c = hex(colour(key_series[i]))
     k = key_kind[i]
     if (k == 0 || k == 1) {
-        set label words + 1 + i '' at screen sx(key_x[i]), sy(key_y[i]) \
+        set label words + 1 + i '' textcolor rgb tone(0) at screen sx(key_x[i]), sy(key_y[i]) \
             point pointtype (k == 0 ? filled_shape(key_series[i]) : open_shape(key_series[i])) pointsize 1 linecolor rgb c
     }
-    if (k == 2) { set label words + 1 + i '' at screen sx(key_x[i]), sy(key_y[i]) point pointtype 7 pointsize 0.5 linecolor rgb c }
-    if (k == 6) { set label words + 1 + i '' at screen sx(key_x[i]), sy(key_y[i]) point pointtype 9 pointsize 0.8 linecolor rgb c }
+    if (k == 2) { set label words + 1 + i '' textcolor rgb tone(0) at screen sx(key_x[i]), sy(key_y[i]) \
+        point pointtype 7 pointsize 0.5 linecolor rgb c }
+    if (k == 6) { set label words + 1 + i '' textcolor rgb tone(0) at screen sx(key_x[i]), sy(key_y[i]) \
+        point pointtype 9 pointsize 0.8 linecolor rgb c }
     if (k == 3 || k == 5) {
         if (k == 5) { c = band }
         set object i rectangle from screen sx(key_x[i] - 6), sy(key_y[i] + 6) to screen sx(key_x[i] + 6), sy(key_y[i] - 6) \
