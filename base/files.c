@@ -2,10 +2,9 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
+#include <sys/random.h>
 #include <unistd.h>
 
 #include "base/text.h"
@@ -71,39 +70,77 @@ static void atomic_file_forget(struct atomic_file *file) {
     *file = (struct atomic_file){0};
 }
 
+/* What to do about an errno of writing. */
+static const char *write_remedy(int cause) {
+    switch (cause) {
+    case ENOSPC:
+    case EDQUOT:
+        return "; free some space, or choose another disk";
+    case EFBIG:
+        return "; raise the limit on file sizes (ulimit -f), or choose another disk";
+    case EACCES:
+    case EPERM:
+    case EROFS:
+        return "; choose a folder that you may write to";
+    default:
+        return "";
+    }
+}
+
+static enum vaemark_status fail_writing(const char *path, const char *what, int cause, struct error *error) {
+    return error_set_at(error, VAEMARK_IO_ERROR, path, "%s: %s%s", what,
+                        cause != 0 ? strerror(cause) : "an earlier write failed", write_remedy(cause));
+}
+
+static char *folder_of(const char *path) {
+    const char *slash = strrchr(path, '/');
+
+    return slash == NULL ? strdup(".") : strndup(path, slash == path ? 1 : (size_t)(slash - path));
+}
+
+static char *temporary_name(const char *path) {
+    unsigned long long number = 0;
+
+    (void)!getrandom(&number, sizeof number, 0);
+    return text_format("%s.%016llx.part", path, number);
+}
+
+static int open_beside(struct atomic_file *file) {
+    char *folder = folder_of(file->path);
+    const int descriptor = folder == NULL ? -1 : open(folder, O_TMPFILE | O_WRONLY | O_CLOEXEC, 0666);
+
+    free(folder);
+    file->nameless = descriptor >= 0;
+    return file->nameless ? descriptor : open(file->temporary_path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
+}
+
 enum vaemark_status atomic_file_open(struct atomic_file *file, const char *path, struct error *error) {
     int descriptor;
 
-    *file = (struct atomic_file){.path = strdup(path), .temporary_path = text_format("%s.XXXXXX.part", path)};
+    *file = (struct atomic_file){.path = strdup(path), .temporary_path = temporary_name(path)};
     if (file->path == NULL || file->temporary_path == NULL) {
         atomic_file_forget(file);
         return error_set_at(error, VAEMARK_OUT_OF_MEMORY, path, "out of memory while opening for writing");
     }
-    descriptor = mkostemps(file->temporary_path, (int)strlen(".part"), O_CLOEXEC);
-    if (descriptor < 0) {
-        const int cause = errno;
-        atomic_file_forget(file);
-        return error_set_at(error, VAEMARK_IO_ERROR, path, "cannot write beside it: %s", strerror(cause));
+    descriptor = open_beside(file);
+    if (descriptor >= 0) {
+        file->stream = fdopen(descriptor, "wb");
     }
-    /* mkstemp makes files private; the result should look like any file that the user makes. */
-    const mode_t mask = umask(0);
-    umask(mask);
-    fchmod(descriptor, 0666 & ~mask);
-    file->stream = fdopen(descriptor, "wb");
     if (file->stream == NULL) {
         const int cause = errno;
-        close(descriptor);
-        unlink(file->temporary_path);
+        if (descriptor >= 0) {
+            close(descriptor);
+            unlink(file->temporary_path);
+        }
         atomic_file_forget(file);
-        return error_set_at(error, VAEMARK_IO_ERROR, path, "cannot write beside it: %s", strerror(cause));
+        return fail_writing(path, "cannot write beside it", cause, error);
     }
     return VAEMARK_OK;
 }
 
 /* The rename is on disk only once its folder is. Filesystems that cannot sync a folder are no reason to fail. */
 static void folder_sync_of(const char *path) {
-    const char *slash = strrchr(path, '/');
-    char *folder = slash == NULL ? strdup(".") : strndup(path, slash == path ? 1 : (size_t)(slash - path));
+    char *folder = folder_of(path);
     const int descriptor = folder == NULL ? -1 : open(folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 
     if (descriptor >= 0) {
@@ -113,23 +150,45 @@ static void folder_sync_of(const char *path) {
     free(folder);
 }
 
+/* Gives the nameless file a name that nothing has yet. */
+static bool link_as(FILE *stream, const char *path) {
+    char source[64];
+
+    snprintf(source, sizeof source, "/proc/self/fd/%d", fileno(stream));
+    return linkat(AT_FDCWD, source, AT_FDCWD, path, AT_SYMLINK_FOLLOW) == 0;
+}
+
 enum vaemark_status atomic_file_commit(struct atomic_file *file, struct error *error) {
     enum vaemark_status status = VAEMARK_OK;
-    bool written;
+    bool written, placed = false;
     int cause;
 
     if (file->stream == NULL) {
         return error_set(error, VAEMARK_INVALID_ARGUMENT, "commit of a file that is not open");
     }
     errno = 0;
-    written = fflush(file->stream) == 0 && !ferror(file->stream) && fsync(fileno(file->stream)) == 0;
+    if (ferror(file->stream)) {
+        (void)!write(fileno(file->stream), "", 1); /* fails as the earlier one did, whose errno is gone */
+        cause = errno;
+        fclose(file->stream);
+        file->stream = NULL;
+        unlink(file->temporary_path);
+        status = fail_writing(file->path, "cannot write", cause, error);
+        atomic_file_forget(file);
+        return status;
+    }
+    written = fflush(file->stream) == 0 && fsync(fileno(file->stream)) == 0;
+    if (written && file->nameless) {
+        placed = link_as(file->stream, file->path); /* where there is no such file, nothing need be renamed */
+        written = placed || link_as(file->stream, file->temporary_path);
+    }
     cause = errno;
     if (fclose(file->stream) != 0 && written) {
         written = false;
         cause = errno;
     }
     file->stream = NULL;
-    if (written && rename(file->temporary_path, file->path) != 0) {
+    if (written && !placed && rename(file->temporary_path, file->path) != 0) {
         written = false;
         cause = errno;
     }
@@ -137,8 +196,7 @@ enum vaemark_status atomic_file_commit(struct atomic_file *file, struct error *e
         folder_sync_of(file->path);
     } else {
         unlink(file->temporary_path);
-        status = error_set_at(error, VAEMARK_IO_ERROR, file->path, "cannot write: %s",
-                              cause != 0 ? strerror(cause) : "an earlier write failed");
+        status = fail_writing(file->path, "cannot write", cause, error);
     }
     atomic_file_forget(file);
     return status;

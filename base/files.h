@@ -2,6 +2,7 @@
 #ifndef BASE_FILES_H
 #define BASE_FILES_H
 
+#include <stdbool.h>
 #include <stdio.h>
 
 #include "base/error.h"
@@ -10,10 +11,12 @@
 enum vaemark_status file_read(const char *path, size_t limit_bytes, char **text, size_t *size_bytes,
                               struct error *error);
 
-/* Writing beside the final name, then renaming: open, write to `stream`, commit (fsync, rename) or abandon. */
+/* Writing beside the final name, then renaming: open, write to `stream`, commit (fsync, rename) or abandon. Where the
+ * file system can, the file has no name before it is whole, and whatever ends the process leaves nothing behind. */
 struct atomic_file {
     FILE *stream;
     char *path, *temporary_path;
+    bool nameless;
 };
 enum vaemark_status atomic_file_open(struct atomic_file *file, const char *path, struct error *error);
 enum vaemark_status atomic_file_commit(struct atomic_file *file,

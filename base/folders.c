@@ -131,8 +131,13 @@ enum vaemark_status cache_folder(char **path, struct error *error) {
     if (folder == NULL) {
         return error_set(error, VAEMARK_OUT_OF_MEMORY, "out of memory");
     }
-    status = folder_make(folder, error);
+    struct error cause;
+    status = folder_make(folder, &cause);
     if (status != VAEMARK_OK) {
+        error_set_at(error, status, cause.where,
+                     "%s; it is the cache folder: set VAEMARK_CACHE to one that you may "
+                     "write to",
+                     cause.message);
         free(folder);
         return status;
     }

@@ -336,7 +336,15 @@ static enum vaemark_status make_synthetic(const struct models *models, struct ru
             note(text);
         }
         free(text);
+    }
+    if (status == VAEMARK_OK) { /* what is there and whole is left alone, what is damaged made anew */
         status = weights_synthesize(model->model->graph, models->seed, model->weights_path, error);
+    }
+    if (status == VAEMARK_IO_ERROR && error) {
+        struct error cause = *error;
+        error_set_at(error, status, cause.where,
+                     "%s; synthetic weights are kept in the cache folder, which VAEMARK_CACHE can put elsewhere",
+                     cause.message);
     }
     free(file);
     free(folder);

@@ -22,6 +22,11 @@ static void format_left(const struct progress *progress, char *text, size_t capa
     }
 }
 
+void progress_resumed(struct progress *progress, double cost) {
+    progress->done++;
+    progress->cost_total -= cost;
+}
+
 void progress_case(struct progress *progress, const char *id) {
     if (progress->terminal) {
         char left[64];

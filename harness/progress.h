@@ -14,6 +14,8 @@ struct progress {
 };
 
 void progress_begin(struct progress *progress, size_t total, double cost_total);
+/* A case that an earlier process finished: counts as done, and for nothing in how fast we are. */
+void progress_resumed(struct progress *progress, double cost);
 /* A case starts. */
 void progress_case(struct progress *progress, const char *id);
 /* It ended. */

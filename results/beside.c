@@ -30,6 +30,8 @@ static const char *remedy(int number) {
     case ENOSPC:
     case EDQUOT:
         return "free some space, or choose another disk";
+    case EFBIG:
+        return "raise the limit on file sizes (ulimit -f), or choose another disk";
     case EISDIR:
     case ENOTEMPTY:
     case EEXIST:
@@ -64,11 +66,15 @@ static bool write_all(int descriptor, const char *bytes, size_t size_bytes) {
     return true;
 }
 
+static char *folder_of(const char *path) {
+    const char *slash = strrchr(path, '/');
+    return slash ? strndup(path, (size_t)(slash - path) + 1) : strdup(".");
+}
+
 /* So that the new name itself survives a power cut. A folder that cannot be synced is no reason to fail: the file is
  * there. */
-static void sync_folder_of(const char *path) {
-    const char *slash = strrchr(path, '/');
-    char *folder = slash ? strndup(path, (size_t)(slash - path) + 1) : strdup(".");
+void beside_sync_folder(const char *path) {
+    char *folder = folder_of(path);
     int descriptor = folder ? open(folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC) : -1;
     if (descriptor >= 0) {
         fsync(descriptor);
@@ -92,8 +98,22 @@ bool beside_commit(const char *temporary_path, const char *path, struct results_
         unlink(temporary_path);
         return fail_writing(error, path, number);
     }
-    sync_folder_of(path);
+    beside_sync_folder(path);
     return true;
+}
+
+/* A file without a name, where the file system has such: whatever ends us leaves nothing behind. */
+static int open_nameless(const char *path) {
+    char *folder = folder_of(path);
+    int descriptor = folder ? open(folder, O_TMPFILE | O_WRONLY | O_CLOEXEC, 0666) : -1;
+    free(folder);
+    return descriptor;
+}
+
+static bool link_as(int descriptor, const char *path) {
+    char source[64];
+    snprintf(source, sizeof source, "/proc/self/fd/%d", descriptor);
+    return linkat(AT_FDCWD, source, AT_FDCWD, path, AT_SYMLINK_FOLLOW) == 0;
 }
 
 bool beside_write(const char *path, const struct piece *pieces, size_t piece_count, struct results_error *error) {
@@ -102,20 +122,23 @@ bool beside_write(const char *path, const struct piece *pieces, size_t piece_cou
         return results_fail(error, "%s: cannot be written: out of memory", path);
     }
     unlink(temporary_path); /* left by a process of the same number that died long ago */
-    int descriptor = open(temporary_path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
+    int descriptor = open_nameless(path);
+    bool nameless = descriptor >= 0;
+    if (!nameless) {
+        descriptor = open(temporary_path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
+    }
     bool done = descriptor >= 0;
     for (size_t i = 0; done && i < piece_count; i++) {
         done = write_all(descriptor, pieces[i].bytes, pieces[i].size_bytes);
     }
+    done = done && (!nameless || (fsync(descriptor) == 0 && link_as(descriptor, temporary_path)));
     int number = errno;
     if (descriptor >= 0 && close(descriptor) != 0 && done) {
         done = false;
         number = errno;
     }
     if (!done) {
-        if (descriptor >= 0) {
-            unlink(temporary_path);
-        }
+        unlink(temporary_path);
         fail_writing(error, path, number);
     }
     done = done && beside_commit(temporary_path, path, error);

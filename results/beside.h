@@ -21,5 +21,7 @@ bool beside_write(const char *path, const struct piece *pieces, size_t piece_cou
 char *beside_name(const char *path);
 /* Syncs `temporary_path` and gives it the name `path`. */
 bool beside_commit(const char *temporary_path, const char *path, struct results_error *error);
+/* Syncs the folder that `path` lies in, as far as it can be. */
+void beside_sync_folder(const char *path);
 
 #endif

@@ -195,8 +195,7 @@ const char *record_fact(const struct record *record, const char *key) {
     return NULL;
 }
 
-bool record_add_image(struct record *record, const char *case_id, const char *kind, int64_t height, int64_t width,
-                      const uint8_t *pixels, double gain) {
+bool record_append_pixels(struct record *record, int64_t height, int64_t width, const uint8_t *pixels) {
     int64_t row_bytes, size_bytes;
     if (height <= 0 || width <= 0 || __builtin_mul_overflow(width, 3, &row_bytes) ||
         __builtin_mul_overflow(height, row_bytes, &size_bytes)) {
@@ -208,18 +207,31 @@ bool record_add_image(struct record *record, const char *case_id, const char *ki
     }
     record->images = images;
     uint8_t *copy = malloc((size_t)size_bytes); // (H, W, 3)
-    struct image_row *row = copy ? record_append(record, TABLE_IMAGES) : NULL;
-    if (!row) {
-        free(copy);
+    if (!copy) {
         return false;
     }
     memcpy(copy, pixels, (size_t)size_bytes);
+    record->images[record->image_count++] = (struct record_image){.height = height, .width = width, .pixels = copy};
+    return true;
+}
+
+bool record_add_image(struct record *record, const char *case_id, const char *kind, int64_t height, int64_t width,
+                      const uint8_t *pixels, double gain) {
+    if (!record_append_pixels(record, height, width, pixels)) {
+        return false;
+    }
+    size_t index = record->image_count - 1;
+    struct image_row *row = record_append(record, TABLE_IMAGES);
+    if (!row) {
+        free(record->images[index].pixels);
+        record->image_count = index;
+        return false;
+    }
     row->case_id = record_text(record, case_id);
     row->kind = record_text(record, kind);
-    row->dataset = record_format(record, "/images/pixels/%04zu", record->image_count);
+    row->dataset = record_format(record, "/images/pixels/%04zu", index);
     row->height = height;
     row->width = width;
     row->gain = gain;
-    record->images[record->image_count++] = (struct record_image){.height = height, .width = width, .pixels = copy};
     return true;
 }

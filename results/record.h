@@ -158,6 +158,8 @@ void *record_append(struct record *record, enum table_id table);
  * ends in "__unit": the file needs those names itself. */
 bool record_add_fact(struct record *record, const char *key, const char *value, const char *unit);
 const char *record_fact(const struct record *record, const char *key); /* NULL if there is none */
+/* Adds the pixels (copied) of a row in TABLE_IMAGES that is there already: for readers. */
+bool record_append_pixels(struct record *record, int64_t height, int64_t width, const uint8_t *pixels);
 /* Adds the picture (copied) with its row in TABLE_IMAGES. */
 bool record_add_image(struct record *record, const char *case_id, const char *kind, int64_t height, int64_t width,
                       const uint8_t *pixels, double gain);

@@ -14,7 +14,9 @@ static const struct cli_option options[] = {
     {"timeout", "S", "seconds a worker has for one message (default: the suite's)"},
     {"memory-limit", "SIZE",
      "memory a worker may hold, as 4GiB, or none (default: the suite's, else 4/5 of what is left)"},
-    {"out", "FILE", "the result file (default run.h5)"},
+    {"out", "FILE", "the result file (default run.h5); finished cases wait in FILE.journal for the run's end"},
+    {"resume", NULL, "go on with a run that was interrupted; begins one where there is none"},
+    {"fresh", NULL, "throw away what an interrupted run left in the journal"},
     EXPORT_OPTIONS,
     {"no-oracle-store", NULL, "compute every reference image anew and keep none"},
     {NULL, NULL, NULL},
@@ -59,8 +61,15 @@ static enum vaemark_status take(void *context, const char *option, const char *v
     if (exports_take(&run->exports, option, value)) {
         return VAEMARK_OK;
     }
-    run->out = value;
-    return VAEMARK_OK;
+    if (strcmp(option, "out") == 0) {
+        run->out = value;
+        return VAEMARK_OK;
+    }
+    run->resume |= strcmp(option, "resume") == 0;
+    run->fresh |= strcmp(option, "fresh") == 0;
+    return run->resume && run->fresh
+               ? error_set(error, VAEMARK_INVALID_ARGUMENT, "--resume and --fresh contradict each other")
+               : VAEMARK_OK;
 }
 
 int command_run(int argc, char **argv) {

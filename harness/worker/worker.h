@@ -133,6 +133,9 @@ enum vaemark_status worker_close(struct worker *worker, struct worker_memory *me
 
 /* Call once at the start of main: child subreaper, signals that must end workers, too. */
 void worker_setup_process(void);
+/* What is said when such a signal ends us, in place of "interrupted"; NULL: that. The text must live until it is
+ * replaced. */
+void worker_set_last_words(const char *text);
 /* Ends every living worker at once (Ctrl-C). Async-signal-safe. */
 void worker_kill_all(void);
 

@@ -22,9 +22,10 @@
 #include "harness/worker/wire.h"
 #include "harness/worker/worker_internal.h"
 
-/* The one mutable global: a signal handler has nothing else to go by. Keepers that live, 0 where a slot is free. */
+/* The mutable globals: a signal handler has nothing else to go by. Keepers that live, 0 where a slot is free. */
 enum { KEEPER_SLOTS = 64 };
 static atomic_int keeper_pids[KEEPER_SLOTS];
+static _Atomic(const char *) last_words;
 
 static bool keepers_add(int pid) {
     for (size_t i = 0; i < KEEPER_SLOTS; i++) {
@@ -79,11 +80,17 @@ void worker_kill_all(void) {
 
 static void end_by_signal(int signal_number) {
     (void)signal_number;
-    static const char text[] = "\nvaemark: interrupted; no result file was written\n";
+    static const char interrupted[] = "\nvaemark: interrupted; no result file was written\n";
+    const char *text = atomic_load(&last_words);
+    text = text ? text : interrupted;
     worker_kill_all();
     /* Whether anybody reads it makes no difference to what happens now. */
-    (void)!write(STDERR_FILENO, text, sizeof text - 1);
+    (void)!write(STDERR_FILENO, text, strlen(text));
     _exit(130);
+}
+
+void worker_set_last_words(const char *text) {
+    atomic_store(&last_words, text);
 }
 
 void worker_setup_process(void) {
