@@ -6,6 +6,8 @@ TIME_UNITS = {"ns", "pixel/s", "FLOP/s"}
 # What else the machine, and not the decoder, decides, and why.
 MACHINE_COLUMNS = {
     "cases/memory_rss_peak_bytes": "the kernel counts resident pages in batches, and maps libraries as it likes",
+    "memory/rss_bytes": "as above",
+    "memory/rss_peak_bytes": "as above",
     "samples/involuntary_switches": "the scheduler's, not the decoder's",
     "samples/minor_faults": "depends on what the kernel has reclaimed or mapped around a fault",
     "samples/major_faults": "depends on what is in the page cache",
