@@ -49,7 +49,7 @@ static enum vaemark_status add_member(struct oracle_wants *wants, const struct r
         status = append(wants, &want, error);
     }
     inputs_free(&set);
-    return status;
+    return status == VAEMARK_UNSUPPORTED_OPTION ? VAEMARK_OK : status; /* tiles that nobody can decode: no oracle */
 }
 
 enum vaemark_status oracle_wants_list(struct selection *selection, void (*note)(const char *text),

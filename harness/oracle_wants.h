@@ -18,7 +18,8 @@ struct oracle_wants {
 };
 
 /* Every oracle of the expanded selection once: all ring members of each case, since which of them a case is held to
- * depends on its decoder's name. A case whose options its VAE type must refuse wants none. Opens the weights, whose
+ * depends on its decoder's name. A case whose options its VAE type must refuse, or that the framework cannot
+ * tile, wants none. Opens the weights, whose
  * digest is part of the key; `note` is called before anything slow. */
 enum vaemark_status oracle_wants_list(struct selection *selection, void (*note)(const char *text),
                                       struct oracle_wants *wants, struct error *error);

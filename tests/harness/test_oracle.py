@@ -135,6 +135,17 @@ class Oracle(CommandLine):
         self.assertEqual(keys["plain"], keys["slicing"])
         self.assertEqual(len(set(keys.values())), 3)
 
+    def test_a_case_that_cannot_be_tiled_wants_no_oracle(self):
+        self.suite_path = self.suite(SUITE.replace("[plain, fuse_qkv]", "[plain, tiling]").replace("4x4", "12x12"))
+        folder = f"{SOURCE}/tests/data/kl-noattn-mini"
+        config = json.loads(read(f"{folder}/config.json"))
+        config["sample_size"] = [64, 64]  # with which the framework stops
+        self.write("vae/config.json", json.dumps(config))
+        self.write("vae/diffusion_pytorch_model.safetensors", read(f"{folder}/diffusion_pytorch_model.safetensors"))
+        process = self.oracle("build", "--case", "kl-noattn-mini/*", "--weights", f"kl-noattn-mini={self.path('vae')}")
+        self.assert_exit(process, 0)
+        self.assertIn("2 oracles", process.stdout)
+
     def test_verify_finds_images_that_the_reference_would_not_make(self):
         """A forger who knows the format can sign anything; only computing again tells."""
         self.build()
