@@ -9,10 +9,11 @@
 #include "harness/exit_code.h"
 #include "results/report.h"
 
-enum { MOST_RUNS = 64 };
+enum { MOST_RUNS = 64, LABEL_BYTES = 128, STEM_BYTES = 96 };
 
 struct report_options {
     const char *paths[MOST_RUNS];
+    char labels[MOST_RUNS][LABEL_BYTES];
     size_t count;
     const char *folder;
 };
@@ -49,17 +50,6 @@ static enum vaemark_status take(void *context, const char *option, const char *v
 
 /* ---- Labels ---- */
 
-/* "out/run.h5" -> "run". The caller frees it. */
-static char *file_stem(const char *path) {
-    const char *slash = strrchr(path, '/');
-    const char *name = slash ? slash + 1 : path;
-    size_t length = strlen(name);
-    if (length > 3 && strcmp(name + length - 3, ".h5") == 0) {
-        length -= 3;
-    }
-    return strndup(name, length);
-}
-
 static bool is_taken(const struct report_run *runs, size_t count, const char *label) {
     for (size_t i = 0; i < count; i++) {
         if (strcmp(runs[i].label, label) == 0) {
@@ -69,19 +59,19 @@ static bool is_taken(const struct report_run *runs, size_t count, const char *la
     return false;
 }
 
-/* The file's name without its ending, numbered where another run has it. The caller frees it. */
-static char *make_label(const struct report_run *runs, size_t count, const char *path) {
-    char *stem = file_stem(path), *label = stem;
-    for (size_t number = 2; label && is_taken(runs, count, label); number++) {
-        if (label != stem) {
-            free(label);
-        }
-        label = asprintf(&label, "%s-%zu", stem, number) < 0 ? NULL : label;
+/* "out/run.h5" is called "run", and "run-2" where another run has that name. */
+static void make_label(char label[LABEL_BYTES], const struct report_run *runs, size_t count, const char *path) {
+    const char *slash = strrchr(path, '/');
+    const char *name = slash ? slash + 1 : path;
+    size_t length = strlen(name);
+    if (length > 3 && strcmp(name + length - 3, ".h5") == 0) {
+        length -= 3;
     }
-    if (label != stem) {
-        free(stem);
+    length = length < STEM_BYTES ? length : STEM_BYTES;
+    snprintf(label, LABEL_BYTES, "%.*s", (int)length, name);
+    for (size_t number = 2; is_taken(runs, count, label); number++) {
+        snprintf(label, LABEL_BYTES, "%.*s-%zu", (int)length, name, number);
     }
-    return label;
 }
 
 /* ---- Runs ---- */
@@ -89,20 +79,19 @@ static char *make_label(const struct report_run *runs, size_t count, const char 
 static void free_runs(struct report_run *runs, size_t count) {
     for (size_t i = 0; i < count; i++) {
         record_free((struct record *)runs[i].record);
-        free((char *)runs[i].label);
     }
 }
 
 /* All of them, or none and a message. */
-static bool read_runs(struct report_run *runs, const struct report_options *options) {
+static bool read_runs(struct report_run *runs, struct report_options *options) {
     for (size_t i = 0; i < options->count; i++) {
-        struct results_error failure = {"out of memory"};
-        char *label = make_label(runs, i, options->paths[i]);
-        struct record *record = label ? store_read(options->paths[i], &failure) : NULL;
-        runs[i] = (struct report_run){.label = label, .path = options->paths[i], .record = record};
-        if (!record) {
+        struct results_error failure = {""};
+        make_label(options->labels[i], runs, i, options->paths[i]);
+        runs[i] = (struct report_run){.label = options->labels[i], .path = options->paths[i]};
+        runs[i].record = store_read(options->paths[i], &failure);
+        if (!runs[i].record) {
             fprintf(stderr, "vaemark: %s\n", failure.message);
-            free_runs(runs, i + 1);
+            free_runs(runs, i);
             return false;
         }
     }
