@@ -16,7 +16,7 @@ static void write_sentence(struct page *page) {
         page->failed = true;
         return;
     }
-    show_fuse_qkv_sentence(out, page->record);
+    show_fuse_qkv_brief(out, page->record);
     fclose(out);
     html(page->out, "<p class=\"sentence\">@</p>\n", text);
     free(text);
@@ -30,10 +30,10 @@ static void describe_change(char text[LATENCY_TEXT_BYTES], const struct case_row
     if (!isfinite(percent)) {
         snprintf(text, LATENCY_TEXT_BYTES, "-");
     } else {
-        snprintf(text, LATENCY_TEXT_BYTES, "%+.1f %%, %s", percent,
-                 !samples ? "one sample"
-                 : apart  ? "intervals apart"
-                          : "intervals overlap");
+        snprintf(text, LATENCY_TEXT_BYTES, "%+.*f %% (%s)", fabs(percent) < 9.95 ? 1 : 0, percent,
+                 !samples ? "n=1"
+                 : apart  ? "apart"
+                          : "overlap");
     }
 }
 
@@ -91,19 +91,19 @@ static void write_pair(struct page *page, const struct case_row *on, enum fuse_q
 }
 
 static void write_table_head(struct page *page) {
-    fputs(
-        "<p>Off and on are the same case without and with <code>fuse_qkv</code>, on the same decoder. Latencies of one "
-        "run "
-        "are information; where the intervals overlap, no difference was seen. Fusing trades three weight matrices for "
-        "one: what it costs in memory is in the weights.</p>\n"
-        "<div class=\"scroll\" role=\"region\" aria-label=\"Table of fuse-QKV\" tabindex=\"0\">\n"
-        "<table class=\"fuse stacked\">\n<thead>\n<tr><th scope=\"col\" rowspan=\"2\">Model</th>"
-        "<th scope=\"col\" rowspan=\"2\">Decoder</th><th scope=\"col\" rowspan=\"2\">Shape</th>"
-        "<th scope=\"col\" rowspan=\"2\">Fuse-QKV</th><th scope=\"colgroup\" colspan=\"3\" "
-        "class=\"number\">Latency</th>"
-        "<th scope=\"colgroup\" colspan=\"2\" class=\"number\">Memory peak</th>"
-        "<th scope=\"colgroup\" colspan=\"2\" class=\"number\">Weights</th></tr>\n<tr>",
-        page->out);
+    fputs("<p>Off and on are the same case without and with <code>fuse_qkv</code>, on the same decoder. "
+          "<em>Overlap</em>: the intervals meet, no difference was seen. <em>Apart</em>: they do not, which one launch "
+          "on a "
+          "busy machine can do by itself; it is information, no claim. What fusing costs in memory is in the "
+          "weights.</p>\n"
+          "<div class=\"scroll\" role=\"region\" aria-label=\"Table of fuse-QKV\" tabindex=\"0\">\n"
+          "<table class=\"fuse stacked\">\n<thead>\n<tr><th scope=\"col\" rowspan=\"2\">Model</th>"
+          "<th scope=\"col\" rowspan=\"2\">Decoder</th><th scope=\"col\" rowspan=\"2\">Shape</th>"
+          "<th scope=\"col\" rowspan=\"2\">Fuse-QKV</th><th scope=\"colgroup\" colspan=\"3\" "
+          "class=\"number\">Latency</th>"
+          "<th scope=\"colgroup\" colspan=\"2\" class=\"number\">Memory peak</th>"
+          "<th scope=\"colgroup\" colspan=\"2\" class=\"number\">Weights</th></tr>\n<tr>",
+          page->out);
     static const char *const names[] = {"off", "on", "change", "off", "on", "off", "on"};
     for (size_t i = 0; i < sizeof names / sizeof names[0]; i++) {
         html(page->out, "<th scope=\"col\" class=\"number\">@</th>", names[i]);

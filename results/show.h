@@ -22,5 +22,7 @@ bool show_json_cases(FILE *out, const struct record *record, const char *const *
 bool show_csv(FILE *out, const struct record *record, enum table_id table);
 /* The sentence on fuse-QKV: where it ran, with how many modules, where it was refused, or what went wrong. */
 void show_fuse_qkv_sentence(FILE *out, const struct record *record);
+/* The same, where cases that were not decided are listed elsewhere: their number. */
+void show_fuse_qkv_brief(FILE *out, const struct record *record);
 
 #endif

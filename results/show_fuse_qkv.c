@@ -169,7 +169,12 @@ static void print_what_went_right(FILE *out, const struct verdicts *v) {
     }
 }
 
-static void print_undecided(FILE *out, const struct verdicts *v) {
+static void print_undecided(FILE *out, const struct verdicts *v, bool brief) {
+    size_t count = count_verdicts(v, FUSE_QKV_UNDECIDED);
+    if (brief && count > 0) {
+        fprintf(out, "fuse-QKV was not decided in %zu case%s that ended before.\n", count, count == 1 ? "" : "s");
+        return;
+    }
     for (size_t i = 0; i < case_count(v); i++) {
         if (v->of_case[i] == FUSE_QKV_UNDECIDED) {
             const struct case_row *row = case_at(v, i);
@@ -179,7 +184,7 @@ static void print_undecided(FILE *out, const struct verdicts *v) {
     }
 }
 
-void show_fuse_qkv_sentence(FILE *out, const struct record *record) {
+static void print_all(FILE *out, const struct record *record, bool brief) {
     struct verdicts v = {.record = record};
     v.of_case = calloc(case_count(&v) + 1, sizeof *v.of_case);
     if (!v.of_case) {
@@ -197,7 +202,15 @@ void show_fuse_qkv_sentence(FILE *out, const struct record *record) {
             print_what_went_wrong(out, &v, asked);
         }
         print_what_went_right(out, &v);
-        print_undecided(out, &v);
+        print_undecided(out, &v, brief);
     }
     free(v.of_case);
+}
+
+void show_fuse_qkv_sentence(FILE *out, const struct record *record) {
+    print_all(out, record, false);
+}
+
+void show_fuse_qkv_brief(FILE *out, const struct record *record) {
+    print_all(out, record, true);
 }
