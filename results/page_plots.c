@@ -47,16 +47,17 @@ static bool is_drawn(const struct page *page, const char *name) {
     return size_bytes > 0;
 }
 
-static void write_plot(struct page *page, const char *name, const char *title, const char *caption) {
-    html(page->out, "<figure class=\"plot\" id=\"plot-@\">\n<h3>@</h3>\n<picture>\n", name, title);
+static void write_plot(struct page *page, const struct plot_text *text) {
+    const char *name = text->name;
+    html(page->out, "<figure class=\"plot\" id=\"plot-@\">\n<h3>@</h3>\n<picture>\n", name, text->title);
     /* On paper: the light one, which is what the last line names. */
     write_data(page, "<source media=\"screen and (prefers-color-scheme: dark) and (max-width: 700px)\" srcset=\"", name,
                "-narrow-dark", "\">\n");
     write_data(page, "<source media=\"screen and (max-width: 700px)\" srcset=\"", name, "-narrow", "\">\n");
     write_data(page, "<source media=\"screen and (prefers-color-scheme: dark)\" srcset=\"", name, "-dark", "\">\n");
-    html(page->out, "<img alt=\"Plot: @. The figures are in the tables of this page.\" src=\"", title);
+    html(page->out, "<img alt=\"@\" src=\"", text->alt);
     write_data(page, "", name, "", "");
-    html(page->out, "\">\n</picture>\n<figcaption>@</figcaption>\n</figure>\n", caption);
+    html(page->out, "\">\n</picture>\n<figcaption>@</figcaption>\n</figure>\n", text->caption);
 }
 
 void page_write_plots(struct page *page) {
@@ -67,7 +68,7 @@ void page_write_plots(struct page *page) {
     }
     for (int id = 0; id < PLOT_COUNT; id++) {
         if (is_drawn(page, plots[id].name)) {
-            write_plot(page, plots[id].name, plots[id].title, plots[id].caption);
+            write_plot(page, &plots[id]);
             count++;
         }
     }

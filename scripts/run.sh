@@ -30,6 +30,7 @@ if [ ! -e out/run.h5 ]; then
 fi
 
 report=0
+rm -f out/index.html # an older run's must not be taken for this one's
 build/vaemark report out/run.h5 --out out || report=$?
 if [ "$report" -ne 0 ]; then
     echo "run: vaemark report failed with exit status $report; the figures are in out/run.h5 all the same" >&2
@@ -40,7 +41,7 @@ echo
 echo "Results in $source/out:"
 echo "  run.h5                every figure, sample, check and picture; look closer with: build/vaemark show out/run.h5"
 echo "  *.svg, *.png          plots, decoded pictures, and where they differ from the reference"
-if [ "$report" -eq 0 ]; then
+if [ -e out/index.html ]; then
     echo "  index.html            all of it on one page that needs no network; open it in a browser:"
     echo "$source/out/index.html"
 fi

@@ -12,7 +12,7 @@ VAEMARK = """#!/bin/sh
 printf '%s|' vaemark "$@" >>calls; echo >>calls
 case $1 in
 run) [ "$RUN_STATUS" = 2 ] || : >out/run.h5; exit "$RUN_STATUS" ;;
-report) exit "$REPORT_STATUS" ;;
+report) [ "$REPORT_STATUS" != 0 ] || : >out/index.html; exit "$REPORT_STATUS" ;;
 esac
 """
 CTEST = """#!/bin/sh
@@ -75,6 +75,7 @@ class RunTest(ScriptCase):
         self.assertIn("vaemark|run", self.calls()[-1], "an older run.h5 is not reported as this one's")
 
     def test_a_failing_report_does_not_pass(self):
+        self.run_with(0, 0)
         result = self.run_with(0, 1)
         self.assertEqual(result.returncode, 4)
         self.assertNotIn("index.html", result.stdout)
