@@ -11,8 +11,8 @@
 #include "reference/model.h"
 #include "tests/reference/support_files.h"
 
-const char *const SUPPORT_GOLDENS_COMMITTED[] = {"flux1-mini",       "kl-noattn-mini", "taesd-mini",
-                                                 "consistency-mini", "taef2",          NULL};
+const char *const SUPPORT_GOLDENS_COMMITTED[] = {"flux1-mini", "kl-noattn-mini", "taesd-mini", "consistency-mini",
+                                                 "taef2",      "kl-tiles-mini",  NULL};
 const char *const SUPPORT_GOLDENS_SHARED[] = {"sd15-mini", "flux1-mini", "kl-noattn-mini",   "taesd", "taesd-mini",
                                               "taef1",     "taef2",      "consistency-mini", NULL};
 
