@@ -241,8 +241,8 @@ static enum vaemark_status check_factor(const struct tiling *tiling, const struc
 enum vaemark_status tiling_plan(const struct vaemark_graph *graph, const struct vaemark_tensors *inputs,
                                 const struct tiling_request *request, struct tiling *tiling, struct error *error) {
     const struct tiling whole = {.slices = 1};
-    struct shape image;
-    uint64_t flops;
+    struct shape image = {0};
+    uint64_t flops = 0;
     enum vaemark_status status = infer_pass(graph, &whole, inputs, 0, &image, &flops, error);
     *tiling = whole;
     if (status != VAEMARK_OK) {
@@ -323,7 +323,7 @@ enum vaemark_status tiling_flops(const struct vaemark_graph *graph, const struct
     enum vaemark_status status = VAEMARK_OK;
     *flops = 0;
     for (int32_t i = 0; status == VAEMARK_OK && i < tiling_shape_count(tiling); i++) {
-        struct shape image;
+        struct shape image = {0};
         uint64_t once = 0;
         status = infer_pass(graph, tiling, inputs, i, &image, &once, error);
         *flops += once * (uint64_t)tiling_shape_uses(tiling, i);

@@ -18,18 +18,11 @@ static int64_t at_most(int64_t a, int64_t b) {
     return a < b ? a : b;
 }
 
-/* Rows of a tile that the one above left behind: its last ones, at most E. */
-static int64_t kept_before(const struct tiling_axis *axis, const struct tiling_span *span) {
-    const int64_t before = at_most(axis->tile, axis->length - (span->start - axis->step));
-
-    return at_most(axis->blend, before * axis->factor);
-}
-
 static void mix_above(const struct tile_blend *blend, real *tile, int64_t plane) {
     const int64_t width = blend->column.image_size, e = blend->row.blend;
     const real *above = (const real *)blend->above + plane * blend->rows->blend * width;
 
-    above += (kept_before(blend->rows, &blend->row) - e) * width;
+    above += (blend->rows->blend - e) * width;
     for (int64_t y = 0; y < e; y++) {
         const double share = (double)y / (double)e;
         const real old = (real)(1 - share), new = (real)share;
@@ -44,7 +37,7 @@ static void mix_left(const struct tile_blend *blend, real *tile, int64_t plane) 
     const int64_t stride = blend->columns->blend;
     const real *left = (const real *)blend->left + plane * height * stride;
 
-    left += kept_before(blend->columns, &blend->column) - e;
+    left += stride - e;
     for (int64_t y = 0; y < height; y++) {
         for (int64_t x = 0; x < e; x++) {
             const double share = (double)x / (double)e;
@@ -53,16 +46,17 @@ static void mix_left(const struct tile_blend *blend, real *tile, int64_t plane) 
     }
 }
 
-/* The ends of this tile, for the neighbours to come. */
+/* The ends of this tile, for the neighbours to come. A tile smaller than a strip fills the strip's own end. */
 static void keep_ends(const struct tile_blend *blend, const real *tile, int64_t plane) {
     const int64_t height = blend->row.image_size, width = blend->column.image_size;
     const int64_t rows = at_most(blend->rows->blend, height), columns = at_most(blend->columns->blend, width);
-    real *above = (real *)blend->above + plane * blend->rows->blend * width;
-    real *left = (real *)blend->left + plane * height * blend->columns->blend;
+    const int64_t stride = blend->columns->blend;
+    real *above = (real *)blend->above + ((plane + 1) * blend->rows->blend - rows) * width;
+    real *left = (real *)blend->left + plane * height * stride + stride - columns;
 
     memcpy(above, tile + (height - rows) * width, (size_t)(rows * width) * sizeof *tile);
     for (int64_t y = 0; y < height; y++) {
-        memcpy(left + y * blend->columns->blend, tile + (y + 1) * width - columns, (size_t)columns * sizeof *tile);
+        memcpy(left + y * stride, tile + (y + 1) * width - columns, (size_t)columns * sizeof *tile);
     }
 }
 
