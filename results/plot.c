@@ -106,6 +106,14 @@ int plot_find_series(struct plot *plot, const char *name, enum plot_mark_kind ki
     return series;
 }
 
+bool plot_has_mark(const struct plot *plot, enum plot_mark_kind kind) {
+    size_t i = 0;
+    while (i < plot->mark_count && plot->marks[i].kind != kind) {
+        i++;
+    }
+    return i < plot->mark_count;
+}
+
 void plot_add_note(struct plot *plot, const char *format, ...) {
     size_t used = strlen(plot->notes);
     va_list arguments;
@@ -178,9 +186,13 @@ static bool same_workload(const struct case_row *a, const struct case_row *b) {
            strcmp(a->options, b->options) == 0 && strcmp(a->shape, b->shape) == 0;
 }
 
+/* Workloads of highest rank first, a workload's cases together. */
 static int by_rank(const void *left, const void *right) {
     const struct plot_candidate *a = left, *b = right;
-    return a->rank != b->rank ? (a->rank > b->rank ? -1 : 1) : (a->row > b->row) - (a->row < b->row);
+    return a->workload_rank != b->workload_rank     ? (a->workload_rank > b->workload_rank ? -1 : 1)
+           : a->workload_place != b->workload_place ? (a->workload_place > b->workload_place ? 1 : -1)
+           : a->rank != b->rank                     ? (a->rank > b->rank ? -1 : 1)
+                                                    : (a->row > b->row) - (a->row < b->row);
 }
 
 static int by_place(const void *left, const void *right) {
@@ -230,6 +242,28 @@ static void note_left_out(struct plot *plot, const struct record *record, const 
     }
 }
 
+/* Moves what is to be drawn to the front, whole workloads as long as they fit, since their cases are to be compared.
+ * Returns how many. */
+static size_t choose_workloads(struct plot_candidate *candidates, size_t count, size_t most) {
+    if (count <= most) {
+        return count;
+    }
+    for (size_t i = 0; i < count; i++) {
+        candidates[i].workload_rank = candidates[i].rank;
+        for (size_t j = 0; j < count; j++) {
+            if (candidates[j].workload_place == candidates[i].workload_place) {
+                candidates[i].workload_rank = fmax(candidates[i].workload_rank, candidates[j].rank);
+            }
+        }
+    }
+    qsort(candidates, count, sizeof *candidates, by_rank);
+    size_t end = most;
+    while (end > 0 && candidates[end].workload_place == candidates[end - 1].workload_place) {
+        end--;
+    }
+    return end > 0 ? end : most; /* one workload with more cases than fit */
+}
+
 struct plot_candidate *plot_choose(struct plot *plot, const struct record *record, plot_judge *judge,
                                    const void *context, size_t most, const char *noun, size_t *count) {
     size_t case_count = record->tables[TABLE_CASES].count, found = 0;
@@ -243,16 +277,15 @@ struct plot_candidate *plot_choose(struct plot *plot, const struct record *recor
             chosen[found++] = candidate;
         }
     }
-    *count = found < most ? found : most;
+    for (size_t i = 0; i < found; i++) {
+        find_places(record, &chosen[i]);
+    }
+    *count = choose_workloads(chosen, found, most);
     plot->drawn_count = *count;
     plot->cut_count = found - *count;
     plot->left_out_count = case_count - found;
     if (plot->cut_count > 0) {
-        qsort(chosen, found, sizeof *chosen, by_rank);
-        plot_add_note(plot, "The %zu %s of %zu cases; %zu are left out.", *count, noun, found, plot->cut_count);
-    }
-    for (size_t i = 0; i < *count; i++) {
-        find_places(record, &chosen[i]);
+        plot_add_note(plot, "%zu of %zu cases are drawn: those of the %s.", *count, found, noun);
     }
     if (*count > 0) {
         qsort(chosen, *count, sizeof *chosen, by_place);

@@ -4,10 +4,10 @@
 
 #include "results/plot.h"
 
-/* A case that has the figure. Those of highest rank are drawn where there are too many. */
+/* A case that has the figure. Workloads of highest rank are drawn where there are too many. */
 struct plot_candidate {
     const struct case_row *row;
-    double rank;
+    double rank, workload_rank;        /* the latter: the highest of its workload, if some must go */
     const struct case_row *other;      /* fuse_qkv: the case without */
     size_t type_place, workload_place; /* where these first appear in the run */
 };
@@ -17,7 +17,7 @@ typedef bool plot_judge(const struct record *record, const struct case_row *row,
                         const void *context);
 
 /* The cases to draw, in the order of VAE types, workloads and rows; allocated, NULL when memory is short or none.
- * Counts the others in the plot and says so in its notes: "the 40 NOUN of 200 cases". */
+ * Counts the others in the plot and says so in its notes: "40 of 200 cases are drawn: those of the NOUN." */
 struct plot_candidate *plot_choose(struct plot *plot, const struct record *record, plot_judge *judge,
                                    const void *context, size_t most, const char *noun, size_t *count);
 struct plot_line *plot_add_line(struct plot *plot, const struct case_row *row);
@@ -25,6 +25,7 @@ void plot_add_mark(struct plot *plot, const struct plot_mark *mark); /* to a lin
 /* The series of that name, added if new, with the next colour. */
 int plot_find_series(struct plot *plot, const char *name, enum plot_mark_kind kind);
 void plot_add_series(struct plot *plot, const char *name, enum plot_mark_kind kind, int series);
+bool plot_has_mark(const struct plot *plot, enum plot_mark_kind kind);
 void plot_add_note(struct plot *plot, const char *format, ...) __attribute__((format(printf, 2, 3)));
 /* Widens the axis to `value`, if that is finite. */
 void plot_widen(struct plot *plot, double value);

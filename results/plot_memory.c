@@ -138,7 +138,8 @@ static void add_legend(struct plot *plot) {
 
 void plot_build_memory(struct plot *plot, const struct record *record) {
     size_t count;
-    struct plot_candidate *chosen = plot_choose(plot, record, has_phases, NULL, MOST_CASES, "largest", &count);
+    struct plot_candidate *chosen =
+        plot_choose(plot, record, has_phases, NULL, MOST_CASES, "largest workloads", &count);
     bool shared = choose_axis(plot, chosen, count);
     plot->line_pixels = PHASE_PIXELS;
     for (size_t i = 0; i < count; i++) {

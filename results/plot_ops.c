@@ -127,7 +127,8 @@ static double add_case(struct plot *plot, const struct record *record, const str
 static void build(struct plot *plot, const struct record *record, struct traces *traces) {
     size_t count;
     double other = 0;
-    struct plot_candidate *chosen = plot_choose(plot, record, has_trace, traces, MOST_CASES, "slowest", &count);
+    struct plot_candidate *chosen =
+        plot_choose(plot, record, has_trace, traces, MOST_CASES, "slowest workloads", &count);
     rank_ops(traces, record, chosen, count);
     size_t shown = traces->op_count < MOST_SHOWN ? traces->op_count : MOST_SHOWN;
     while (shown > 0 && !(traces->ops[shown - 1].weight > 0)) {

@@ -26,6 +26,12 @@ static void add_point(struct plot *plot, const struct record *record, const stru
     plot_widen(plot, mark->high);
 }
 
+static void add_hollow_key(struct plot *plot) {
+    if (plot_has_mark(plot, PLOT_MARK_HOLLOW)) {
+        plot_add_series(plot, "did not pass", PLOT_MARK_HOLLOW, PLOT_SERIES_GREY);
+    }
+}
+
 /* ---- Latency ---- */
 
 static bool has_latency(const struct record *record, const struct case_row *row, struct plot_candidate *candidate,
@@ -37,7 +43,8 @@ static bool has_latency(const struct record *record, const struct case_row *row,
 
 void plot_build_latency(struct plot *plot, const struct record *record) {
     size_t count;
-    struct plot_candidate *chosen = plot_choose(plot, record, has_latency, NULL, MOST_POINTS, "slowest", &count);
+    struct plot_candidate *chosen =
+        plot_choose(plot, record, has_latency, NULL, MOST_POINTS, "slowest workloads", &count);
     plot->axis.unit = PLOT_TIME;
     plot->axis.logarithmic = true;
     plot->axis.title = "wall time of one decode";
@@ -50,6 +57,7 @@ void plot_build_latency(struct plot *plot, const struct record *record) {
             .high = row->latency_high_ns >= median && isfinite(row->latency_high_ns) ? row->latency_high_ns : median};
         add_point(plot, record, row, &mark, format_time(median).text);
     }
+    add_hollow_key(plot);
     free(chosen);
 }
 
@@ -103,7 +111,8 @@ static void place_exact_images(struct plot *plot) {
 
 void plot_build_psnr(struct plot *plot, const struct record *record) {
     size_t count, with_bound = 0;
-    struct plot_candidate *chosen = plot_choose(plot, record, has_psnr, NULL, MOST_POINTS, "lowest", &count);
+    struct plot_candidate *chosen =
+        plot_choose(plot, record, has_psnr, NULL, MOST_POINTS, "workloads of lowest PSNR", &count);
     plot->axis.unit = PLOT_DECIBELS;
     plot->axis.title = "PSNR over [-1, 1]";
     for (size_t i = 0; i < count; i++) {
@@ -121,6 +130,7 @@ void plot_build_psnr(struct plot *plot, const struct record *record) {
         add_point(plot, record, row, &mark, format_decibels(row->psnr_db).text);
     }
     place_exact_images(plot);
+    add_hollow_key(plot);
     if (with_bound > 0) {
         plot_add_series(plot, "the bound", PLOT_MARK_TICK, PLOT_SERIES_GREY);
     }

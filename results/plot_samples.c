@@ -129,19 +129,11 @@ static bool add_strip(struct plot *plot, const struct record *record, const stru
     return strip.every > 1;
 }
 
-static bool has_mark(const struct plot *plot, enum plot_mark_kind kind) {
-    size_t i = 0;
-    while (i < plot->mark_count && plot->marks[i].kind != kind) {
-        i++;
-    }
-    return i < plot->mark_count;
-}
-
 void plot_build_samples(struct plot *plot, const struct record *record) {
     size_t count, thinned = 0;
     plot->without = "With fewer than two timed samples";
     struct plot_candidate *chosen =
-        plot_choose(plot, record, has_samples, NULL, MOST_CASES, "with the widest intervals", &count);
+        plot_choose(plot, record, has_samples, NULL, MOST_CASES, "workloads with the widest intervals", &count);
     plot->axis.unit = PLOT_PERCENT;
     plot->axis.title = "time of a decode, against the case's median";
     plot->line_pixels = STRIP_PIXELS;
@@ -150,7 +142,7 @@ void plot_build_samples(struct plot *plot, const struct record *record) {
     }
     if (plot->line_count > 0) {
         plot_add_series(plot, "95 % interval of the median", PLOT_MARK_BAND, PLOT_SERIES_GREY);
-        if (has_mark(plot, PLOT_MARK_HOLLOW)) {
+        if (plot_has_mark(plot, PLOT_MARK_HOLLOW)) {
             plot_add_series(plot, "warm-up", PLOT_MARK_HOLLOW, PLOT_SERIES_GREY);
         }
         limit_axis(plot);
