@@ -172,9 +172,6 @@ enum vaemark_status oracle_label_make(const struct run_case *item, uint64_t seed
     copy_plain(label->shape, sizeof label->shape, item->shape);
     describe_latents(item, seed, ring, label->latents, sizeof label->latents);
     snprintf(label->made_by, sizeof label->made_by, "vaemark %s (%s)", VAEMARK_VERSION, VAEMARK_GIT_COMMIT);
-    time_t now = time(NULL);
-    struct tm utc;
-    strftime(label->made_at, sizeof label->made_at, "%Y-%m-%dT%H:%M:%SZ", gmtime_r(&now, &utc));
     return VAEMARK_OK;
 }
 
@@ -322,6 +319,9 @@ enum vaemark_status oracle_compute(const struct oracles *oracles, const struct r
         oracle->image_fp32.data = oracle->image_fp64.data = NULL;
         status = compute_once(oracles, item, set, oracle, error);
     }
+    time_t now = time(NULL);
+    struct tm utc;
+    strftime(oracle->label.made_at, sizeof oracle->label.made_at, "%Y-%m-%dT%H:%M:%SZ", gmtime_r(&now, &utc));
     oracle->source = "computed in this run";
     return status;
 }

@@ -48,7 +48,7 @@ enum vaemark_status case_plan_tiles(const struct run_case *item, const struct in
                                     uint64_t *flops, struct error *error);
 /* "off", "on" or "corrected": the one option that changes what is right. */
 const char *case_tiling(const struct run_case *item);
-/* Fills in both images, in workers of their own; twice tried. The caller frees them. */
+/* Fills in both images and when they were made, in workers of their own; twice tried. The caller frees the images. */
 enum vaemark_status oracle_compute(const struct oracles *oracles, const struct run_case *item,
                                    const struct input_set *set, struct oracle *oracle, struct error *error);
 

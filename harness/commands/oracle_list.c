@@ -124,7 +124,7 @@ static enum vaemark_status collect(struct oracle_arguments *arguments, struct li
         const struct oracle_label *label = arguments->selected ? &arguments->wants.items[i].label : NULL;
         if (label && !oracle_store_has(&arguments->store, label->key)) {
             (*lines)[i] = (struct line){.label = *label, .state = "missing"};
-            (*lines)[i].label.made_at[0] = (*lines)[i].label.made_by[0] = '\0';
+            (*lines)[i].label.made_by[0] = '\0'; /* by nobody yet */
         } else {
             look_at(&arguments->store, label ? label->key : listing.keys[i], &(*lines)[i]);
         }
