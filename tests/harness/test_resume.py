@@ -102,7 +102,7 @@ class Kill(Resume):
         while True:
             run = self.start("--resume")
             try:
-                run.wait(draw.uniform(0, duration_s) if kills < most else 300)
+                run.wait(draw.uniform(0, duration_s * draw.choice((0.3, 1))) if kills < most else 300)
             except subprocess.TimeoutExpired:
                 run.kill()
                 kills += 1
