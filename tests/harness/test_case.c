@@ -66,7 +66,7 @@ Test(cases, a_model_that_the_suite_lacks_is_an_error) {
 
 Test(cases, a_decoders_options_override_the_suites) {
     struct selection selection = {0};
-    take(&selection, "decoder", "cpu,fuse_qkv=off,threads=1");
+    take(&selection, "decoder", "cpu,fuse_qkv=off,tiling=off,slicing=off,threads=1");
     expand(&selection, VAEMARK_OK);
     for (size_t i = 0; i < selection.cases.count; i++) {
         cr_assert_not(selection.cases.items[i].fuse_qkv);
