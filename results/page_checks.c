@@ -47,7 +47,8 @@ static bool collect_names(struct names *names, const struct record *record) {
 static void write_head(struct page *page, const struct names *names) {
     fputs("<thead><tr><th scope=\"col\">Case</th>", page->out);
     for (size_t i = 0; i < names->count; i++) {
-        html(page->out, "<th scope=\"col\" class=\"check\"><span>@</span></th>", names->items[i]);
+        html(page->out, "<th scope=\"col\" class=\"check\" title=\"@\"><span>@</span></th>", names->items[i],
+             names->items[i]);
     }
     fputs("</tr></thead>\n", page->out);
 }
