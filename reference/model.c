@@ -185,8 +185,9 @@ static enum vaemark_status bind(struct model *model, struct error *error) {
     if (status != VAEMARK_OK) {
         return status;
     }
-    status = graph_bind_weights(model->graph, model->weights, naming, model->config, error);
-    return status == VAEMARK_OK ? weights_check_leftovers(model->weights, model->graph, naming, model->config, error)
+    /* Before shapes are: with fewer blocks others get their numbers. */
+    status = weights_check_leftovers(model->weights, model->graph, naming, model->config, error);
+    return status == VAEMARK_OK ? graph_bind_weights(model->graph, model->weights, naming, model->config, error)
                                 : status;
 }
 

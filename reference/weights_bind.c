@@ -15,13 +15,13 @@ static bool same_up_to_trailing_ones(struct shape a, struct shape b) {
     return shape_equal(&a, &b);
 }
 
-/* ", its "latent_channels" is 4", or nothing where nobody knows. */
+/* " (the configuration's "latent_channels" is 4)", or nothing where nobody knows. */
 static const char *describe(char text[240], const struct naming *naming, const json_t *config, const char *name,
                             int32_t axis) {
     char key[200];
     text[0] = '\0';
     if (naming != NULL && config != NULL) {
-        snprintf(text, 240, " (%s)", weights_describe_key(key, naming, name, axis, config));
+        snprintf(text, 240, " (the configuration's %s)", weights_describe_key(key, naming, name, axis, config));
     }
     return text;
 }

@@ -56,7 +56,7 @@ enum vaemark_status weights_write_stream(const char *path, const struct vaemark_
 const char *weights_stored_name(const struct weights *weights, size_t index);
 size_t weights_total_count(const struct weights *weights);
 
-/* 'its "latent_channels" is 4': what the configuration says about a tensor; returns `text`. */
+/* '"latent_channels" is 4': what the configuration says about a tensor; returns `text`. */
 const char *weights_describe_key(char text[200], const struct naming *naming, const char *name, int32_t axis,
                                  const json_t *config);
 

@@ -348,6 +348,12 @@ static bool is_parameter(const struct vaemark_graph *graph, const char *name) {
 
 enum vaemark_status weights_check_leftovers(const struct weights *weights, const struct vaemark_graph *graph,
                                             const struct naming *naming, const json_t *config, struct error *error) {
+    for (size_t i = 0; i < graph->parameter_count; i++) {
+        const struct graph_parameter *parameter = &graph->parameters[i];
+        if (parameter->origin == PARAMETER_STORED && weights_find(weights, parameter->name) == NULL) {
+            return VAEMARK_OK;
+        }
+    }
     for (size_t i = 0; i < weights->count; i++) {
         const char *name = weights->items[i].name;
         if (!is_of_decoder(naming, name) || strstr(name, ".to_qkv.") != NULL ||
@@ -359,7 +365,7 @@ enum vaemark_status weights_check_leftovers(const struct weights *weights, const
             snprintf(stored, sizeof stored, " (stored as '%.200s')", weights_stored_name(weights, i));
         }
         return error_set_at(error, VAEMARK_BAD_INPUT, weights_place(place, weights->path, name),
-                            "is in the checkpoint%s, but the configuration has no place for it: %s. Use the "
+                            "is in the checkpoint%s, but the configuration has no place for it: its %s. Use the "
                             "config.json that these weights were published with",
                             stored, weights_describe_key(key, naming, name, -1, config));
     }
@@ -371,7 +377,7 @@ const char *weights_describe_key(char text[200], const struct naming *naming, co
     const char *key = naming->config_key(name, axis, config);
     const json_t *value = json_object_get(config, key);
     char *shown = value == NULL ? NULL : json_dumps(value, JSON_ENCODE_ANY | JSON_COMPACT | JSON_ENSURE_ASCII);
-    snprintf(text, 200, "its \"%s\" is %.120s", key, value == NULL ? "not given" : shown == NULL ? "?" : shown);
+    snprintf(text, 200, "\"%s\" is %.120s", key, value == NULL ? "not given" : shown == NULL ? "?" : shown);
     free(shown);
     return text;
 }

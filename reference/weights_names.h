@@ -35,7 +35,8 @@ const char *weights_find_landmark(const struct weights *weights, const struct na
 const char *weights_layout(const struct weights *weights);
 
 /* Every tensor of the decoder must be a parameter of the graph: one that is left over means that the configuration is
- * of a smaller model. VAEMARK_BAD_INPUT names the tensor and the key. A `to_qkv` beside its parts is none. */
+ * of a smaller model. VAEMARK_BAD_INPUT names the tensor and the key. A `to_qkv` beside its parts is none.
+ * Nothing is said where parameters are missing: graph_bind_weights() does. */
 enum vaemark_status weights_check_leftovers(const struct weights *weights, const struct vaemark_graph *graph,
                                             const struct naming *naming, const json_t *config, struct error *error);
 
