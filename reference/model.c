@@ -165,6 +165,11 @@ static enum vaemark_status check_type(const struct model *model, struct error *e
     if (weights_find(model->weights, model->type->naming->landmark) != NULL) {
         return VAEMARK_OK;
     }
+    const char *encoder = model->type->naming->encoder_mark;
+    if (encoder != NULL && weights_has_stored(model->weights, encoder)) {
+        return error_set_at(error, VAEMARK_BAD_INPUT, weights_path(model->weights),
+                            "holds an encoder (it has '%s'); give the file of the decoder", encoder);
+    }
     for (size_t i = 0; i < model_type_count; i++) {
         const char *found = model_types[i].naming == model->type->naming
                                 ? NULL

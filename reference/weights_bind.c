@@ -64,7 +64,7 @@ static enum vaemark_status report_missing(const struct graph_parameter *paramete
     }
     weights_place(example, "", weights_stored_name(weights, 0));
     return error_set_at(error, VAEMARK_BAD_INPUT, place,
-                        "is missing (wanted: shape %s); the file holds %zu tensors, the first by name is%.200s. Is it "
+                        "is missing (wanted: shape %s); the file holds %zu tensors, the first by name is %.200s. Is it "
                         "a checkpoint of this model? Use the config.json that these weights were published with%s",
                         shape, weights_total_count(weights), strchr(example, '\''),
                         describe(key, naming, config, parameter->name, -1));

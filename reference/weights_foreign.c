@@ -50,7 +50,7 @@ static const struct magic MAGICS[] = {
     {0, 4, "ggjt", "a GGML file", SAFETENSORS_INSTEAD},
     {0, 8, "\x89HDF\r\n\x1a\n", "an HDF5 file (Keras, or a vaemark run?)", SAFETENSORS_INSTEAD},
     {4, 4, "TFL3", "a TensorFlow Lite model", SAFETENSORS_INSTEAD},
-    {0, 6, "\x93NUMPY", "a NumPy array", "a checkpoint holds many tensors by name; save it as .safetensors"},
+    {0, 6, "\x93NUMPY", "a NumPy array", "save its array under a name as .safetensors (safetensors.numpy.save_file)"},
     {0, 2, "\x1f\x8b", "compressed with gzip", UNPACK},
     {0, 6,
      "\xfd"
@@ -61,8 +61,8 @@ static const struct magic MAGICS[] = {
     {0, 6, "7z\xbc\xaf\x27\x1c", "a 7z archive", UNPACK},
     {0, 4, "Rar!", "a RAR archive", UNPACK},
     {257, 5, "ustar", "a tar archive", UNPACK},
-    {0, 8, "\x89PNG\r\n\x1a\n", "a PNG picture", "give the checkpoint"},
-    {0, 3, "\xff\xd8\xff", "a JPEG picture", "give the checkpoint"},
+    {0, 8, "\x89PNG\r\n\x1a\n", "a PNG picture", "give a .safetensors file"},
+    {0, 3, "\xff\xd8\xff", "a JPEG picture", "give a .safetensors file"},
 };
 
 static bool has_bytes(const struct weights *weights, size_t offset, const char *bytes, size_t length) {
@@ -79,8 +79,8 @@ static enum vaemark_status report_pickle(const struct weights *weights, struct e
     char command[512];
     weights_describe_conversion(weights->path, command, sizeof command);
     return error_set_at(error, VAEMARK_BAD_INPUT, weights->path,
-                        "is a PyTorch checkpoint (a Python pickle, which can run code when it is read), not "
-                        "safetensors; look for the .safetensors of the same model, or convert it where you trust it: "
+                        "is a PyTorch file (a Python pickle, which can run code when it is read), not "
+                        "safetensors; look for a .safetensors of the same, or convert it where you trust it: "
                         "%s",
                         command);
 }
@@ -115,7 +115,7 @@ static enum vaemark_status report_git_lfs(const struct weights *weights, struct 
         snprintf(wanted, sizeof wanted, " (%llu bytes)", size_bytes);
     }
     return error_set_at(error, VAEMARK_BAD_INPUT, weights->path,
-                        "is a Git LFS pointer, %zu bytes that stand for the checkpoint%s; fetch it with 'git lfs pull' "
+                        "is a Git LFS pointer, %zu bytes that stand for the file%s; fetch it with 'git lfs pull' "
                         "in that folder (package git-lfs), or download the file itself",
                         weights->mapping_size_bytes, wanted);
 }

@@ -54,7 +54,7 @@ static enum vaemark_status parse_dtype(struct entry *entry, const json_t *json, 
     if (entry->dtype == NULL) {
         char shown[512];
         weights_place(shown, "", json_string_value(dtype));
-        return error_set_at(error, VAEMARK_BAD_INPUT, place, "has the dtype%.60s, which safetensors does not know",
+        return error_set_at(error, VAEMARK_BAD_INPUT, place, "has the dtype %.60s, which safetensors does not know",
                             strchr(shown, '\''));
     }
     return VAEMARK_OK;

@@ -43,7 +43,7 @@ static enum vaemark_status check_entry(const char *path, const char *name, const
     if (!is_plain_file_name(json_string_value(file))) {
         weights_place(shown, "", json_string_value(file));
         return error_set_at(error, VAEMARK_BAD_INPUT, place,
-                            "is mapped to%.200s; a shard is the plain name of a file beside the index",
+                            "is mapped to %.200s; a shard is the plain name of a file beside the index",
                             strchr(shown, '\''));
     }
     return VAEMARK_OK;

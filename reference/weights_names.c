@@ -115,6 +115,10 @@ static int compare_pairs(const void *left, const void *right) {
     return order != 0 ? order : strcmp(a->stored, b->stored);
 }
 
+static int compare_pair_names(const void *left, const void *right) {
+    return strcmp(((const struct pair *)left)->tensor.name, ((const struct pair *)right)->tensor.name);
+}
+
 static enum vaemark_status set_no_memory(const struct weights *weights, struct error *error) {
     return error_set_at(error, VAEMARK_OUT_OF_MEMORY, weights->path, "no memory for its names");
 }
@@ -131,48 +135,59 @@ static const char *own(struct weights *weights, char *text) {
     return text;
 }
 
+/* `pairs` are sorted: a hostile file may hold a hundred thousand. */
 static bool pairs_have(const struct pair *pairs, size_t count, const char *stem, const char *part, const char *tail) {
     char name[WEIGHTS_MAX_NAME_BYTES];
     snprintf(name, sizeof name, "%s%s%s", stem, part, tail);
-    for (size_t i = 0; i < count; i++) {
-        if (strcmp(pairs[i].tensor.name, name) == 0) {
-            return true;
-        }
-    }
-    return false;
+    struct pair key = {.tensor = {.name = name}};
+    return bsearch(&key, pairs, count, sizeof *pairs, compare_pair_names) != NULL;
 }
 
-/* A model saved while fused and stripped of the parts: rows of q, then k, then v (spec 1.3). Answers how many tensors
- * were added at `pairs + count`, or -1 where memory is short. */
-static int split_to_qkv(struct adoption *adoption, struct pair *pairs, size_t count, const struct pair *joined) {
+/* A model saved while fused and stripped of the parts: rows of q, then k, then v (spec 1.3). Adds the three at `parts`
+ * and answers how many it added, or -1 where memory is short. `pairs` are sorted. */
+static int split_to_qkv(struct adoption *adoption, const struct pair *pairs, size_t count, const struct pair *joined,
+                        struct pair *parts) {
     static const char *const PARTS[] = {"to_q.", "to_k.", "to_v."};
-    char stem[WEIGHTS_MAX_NAME_BYTES];
+    char stem[WEIGHTS_MAX_NAME_BYTES], name[WEIGHTS_MAX_NAME_BYTES + 8];
     const char *found = strstr(joined->tensor.name, "to_qkv.");
     struct shape shape = tensor_shape(&joined->tensor);
-    if (found == NULL || shape.rank < 1 || shape.dims[0] < 3 || shape.dims[0] % 3 != 0) {
+    if (found == NULL || !is_of_decoder(adoption->naming, joined->tensor.name) || shape.dims[0] < 3 ||
+        shape.dims[0] % 3 != 0) {
         return 0;
     }
     snprintf(stem, sizeof stem, "%.*s", (int)(found - joined->tensor.name), joined->tensor.name);
     const char *tail = found + strlen("to_qkv.");
-    for (size_t i = 0; i < 3; i++) {
-        if (!is_of_decoder(adoption->naming, joined->tensor.name) || pairs_have(pairs, count, stem, PARTS[i], tail)) {
-            return 0;
-        }
-    }
     size_t part_bytes = tensor_size_bytes(&joined->tensor) / 3;
     shape.dims[0] /= 3;
     for (size_t i = 0; i < 3; i++) {
-        char name[WEIGHTS_MAX_NAME_BYTES + 8];
+        if (pairs_have(pairs, count, stem, PARTS[i], tail)) {
+            return 0;
+        }
         snprintf(name, sizeof name, "%s%s%s", stem, PARTS[i], tail);
         const char *kept = own(adoption->weights, strdup(name));
         if (kept == NULL) {
             return -1;
         }
         char *data = (char *)joined->tensor.data + i * part_bytes;
-        pairs[count + i] = (struct pair){tensor_make(kept, joined->tensor.dtype, &shape, data), joined->stored};
+        parts[i] = (struct pair){tensor_make(kept, joined->tensor.dtype, &shape, data), joined->stored};
     }
     adoption->split = true;
     return 3;
+}
+
+/* Adds the parts of every to_qkv that stands alone; false where memory is short. */
+static bool split_all(struct adoption *adoption, struct pair *pairs, size_t *count) {
+    size_t end = *count;
+    qsort(pairs, end, sizeof *pairs, compare_pairs);
+    for (size_t i = 0; i < end; i++) {
+        int added = split_to_qkv(adoption, pairs, end, &pairs[i], &pairs[*count]);
+        if (added < 0) {
+            return false;
+        }
+        *count += (size_t)added;
+    }
+    qsort(pairs, *count, sizeof *pairs, compare_pairs);
+    return true;
 }
 
 /* Fills `pairs`, the adopted first, then those left out under their own names; both by name. */
@@ -192,14 +207,8 @@ static enum vaemark_status rename_all(struct adoption *adoption, struct pair *pa
         good = pair.tensor.name != NULL;
         pairs[count++] = pair;
     }
-    for (size_t i = 0, end = count; good && i < end; i++) {
-        struct pair joined = pairs[i];
-        int added = split_to_qkv(adoption, pairs, count, &joined);
-        good = added >= 0;
-        count += added > 0 ? (size_t)added : 0;
-    }
+    good = good && split_all(adoption, pairs, &count);
     if (good) {
-        qsort(pairs, count, sizeof *pairs, compare_pairs);
         memcpy(pairs + count, others, other_count * sizeof *others);
         *adopted = count;
         *ignored = other_count;
@@ -318,6 +327,15 @@ enum vaemark_status weights_adopt_names(struct weights *weights, const struct na
 
 const char *weights_layout(const struct weights *weights) {
     return weights->layout;
+}
+
+bool weights_has_stored(const struct weights *weights, const char *stored) {
+    for (size_t i = 0; i < weights_total_count(weights); i++) {
+        if (strcmp(weights_stored_name(weights, i), stored) == 0) {
+            return true;
+        }
+    }
+    return false;
 }
 
 const char *weights_find_landmark(const struct weights *weights, const struct naming *naming) {

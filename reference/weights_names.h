@@ -19,6 +19,7 @@ struct naming {
     const char *const *decoder_prefixes;
     /* A tensor that every checkpoint of the type has, by which it is known. */
     const char *landmark;
+    const char *encoder_mark; /* a name that only files of the encoder alone have; NULL: no such files are known */
     /* The configuration's key that says whether there is such a tensor (axis -1), or how long that axis is. */
     const char *(*config_key)(const char *name, int32_t axis, const json_t *config);
 };
@@ -28,6 +29,8 @@ struct naming {
  * alone becomes its three parts. One tensor under two names is VAEMARK_BAD_INPUT naming both. Once a file. */
 enum vaemark_status weights_adopt_names(struct weights *weights, const struct naming *naming, struct error *error);
 
+/* Whether the file has a tensor that it calls so. */
+bool weights_has_stored(const struct weights *weights, const char *stored);
 /* The file's name for the tensor by which `naming`'s type is known, NULL where there is none. */
 const char *weights_find_landmark(const struct weights *weights, const struct naming *naming);
 

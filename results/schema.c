@@ -95,7 +95,7 @@ static const struct column model_columns[] = {
     COLUMN(model_row, name, "text", "name of the model"),
     COLUMN(model_row, vae_type, "text", "decoder class"),
     COLUMN(model_row, config_sha256, "text", "SHA-256 of config.json"),
-    COLUMN(model_row, weights_sha256, "text", "SHA-256 of the weights file"),
+    COLUMN(model_row, weights_sha256, "text", "SHA-256 of the weights file; of shards, see models.md"),
     COLUMN(model_row, weights_origin, "text", "seed of synthetic weights, or the file's name and layout of names"),
     COLUMN(model_row, parameters, "1", "parameters of the decoder"),
     COLUMN(model_row, parameter_tensors, "1", "tensors that hold them"),

@@ -152,7 +152,9 @@ struct vaemark_model {
     const char *name;         /* a preset's name, or a folder's */
     const char *vae_type;     /* "AutoencoderKL", ... */
     const char *config_json;  /* the checkpoint's config.json, whole */
-    const char *weights_path; /* a safetensors file */
+    /* A safetensors file or the *.safetensors.index.json of its shards, as the user gave it. Its names may be of another
+     * layout (docs/models.md); the graph's parameters are bound and carry the names of its modules. */
+    const char *weights_path;
     const struct vaemark_graph *graph;
     const struct vaemark_graph_api *graph_api;
 };

@@ -36,6 +36,7 @@ static const char *const DECODER_PREFIXES[] = {"decoder.", NULL};
 const struct naming autoencoder_tiny_naming = {
     .canonical_name = canonical_name,
     .decoder_prefixes = DECODER_PREFIXES,
+    .encoder_mark = "0.weight", /* which the decoder's layer of that number, the clamp, does not have */
     .landmark = "decoder.layers.0.weight",
     .config_key = config_key,
 };

@@ -164,7 +164,7 @@ class Files(CommandLine):
                 pictures.append(f.read())
         self.assertEqual(*pictures)
         encoder = file.replace("decoder", "encoder")
-        self.expect_refused("--model", "taef2", "--weights", encoder)
+        self.expect_refused("--model", "taef2", "--weights", encoder, told=["holds an encoder (it has '0.weight')"])
 
 
 class Contradictions(CommandLine):

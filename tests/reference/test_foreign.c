@@ -39,7 +39,7 @@ static const struct {
     {"m.safetensors", BYTES("Entry not found"), "\"Entry not found\"", "fetch it again"},
     {"n.gz", BYTES("\x1f\x8b\x08\x00\x00\x00\x00\x00\x00\x03"), "gzip", "unpack"},
     {"o.npy", BYTES("\x93NUMPY\x01\x00v\x00{'descr'"), "NumPy array", ".safetensors"},
-    {"p.safetensors", BYTES("\x89PNG\r\n\x1a\n\x00\x00\x00\rIHDR"), "picture", "checkpoint"},
+    {"p.safetensors", BYTES("\x89PNG\r\n\x1a\n\x00\x00\x00\rIHDR"), "picture", ".safetensors"},
     {"q.safetensors", BYTES("{\"_class_name\": \"AutoencoderKL\"}"), "no \"weight_map\"", ".safetensors"},
     {"evil'; import os.bin", BYTES("\x80\x02}q\x00."), "torch.load('FILE'", ""},
     {"zeros.safetensors", BYTES("\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0"), "not valid JSON", ""},
