@@ -149,11 +149,11 @@ struct vaemark_graph_api {
 /* What is to be opened. All of it stays valid until close(). */
 struct vaemark_model {
     uint32_t struct_size;
-    const char *name;         /* a preset's name, or a folder's */
-    const char *vae_type;     /* "AutoencoderKL", ... */
-    const char *config_json;  /* the checkpoint's config.json, whole */
-    /* A safetensors file or the *.safetensors.index.json of its shards, as the user gave it. Its names may be of another
-     * layout (docs/models.md); the graph's parameters are bound and carry the names of its modules. */
+    const char *name;        /* a preset's name, or a folder's */
+    const char *vae_type;    /* "AutoencoderKL", ... */
+    const char *config_json; /* the checkpoint's config.json, whole */
+    /* A safetensors file or the *.safetensors.index.json of its shards, as the user gave it. Its names may be of
+     * another layout (docs/models.md); the graph's parameters are bound and carry the names of its modules. */
     const char *weights_path;
     const struct vaemark_graph *graph;
     const struct vaemark_graph_api *graph_api;
