@@ -116,6 +116,13 @@ static bool link_as(int descriptor, const char *path) {
     return linkat(AT_FDCWD, source, AT_FDCWD, path, AT_SYMLINK_FOLLOW) == 0;
 }
 
+/* Gives a nameless file its name. Where there is no such file, no name but the last is ever seen; else another comes
+ * just before it. */
+static bool place_nameless(int descriptor, const char *temporary_path, const char *path) {
+    return fsync(descriptor) == 0 &&
+           (link_as(descriptor, path) || (link_as(descriptor, temporary_path) && rename(temporary_path, path) == 0));
+}
+
 bool beside_write(const char *path, const struct piece *pieces, size_t piece_count, struct results_error *error) {
     char *temporary_path = beside_name(path);
     if (!temporary_path) {
@@ -131,7 +138,7 @@ bool beside_write(const char *path, const struct piece *pieces, size_t piece_cou
     for (size_t i = 0; done && i < piece_count; i++) {
         done = write_all(descriptor, pieces[i].bytes, pieces[i].size_bytes);
     }
-    done = done && (!nameless || (fsync(descriptor) == 0 && link_as(descriptor, temporary_path)));
+    done = done && (!nameless || place_nameless(descriptor, temporary_path, path));
     int number = errno;
     if (descriptor >= 0 && close(descriptor) != 0 && done) {
         done = false;
@@ -140,8 +147,11 @@ bool beside_write(const char *path, const struct piece *pieces, size_t piece_cou
     if (!done) {
         unlink(temporary_path);
         fail_writing(error, path, number);
+    } else if (nameless) {
+        beside_sync_folder(path);
+    } else {
+        done = beside_commit(temporary_path, path, error);
     }
-    done = done && beside_commit(temporary_path, path, error);
     free(temporary_path);
     return done;
 }
