@@ -1,8 +1,11 @@
 #include "harness/worker/host.h"
 
+#include <malloc.h>
 #include <stdlib.h>
+#include <unistd.h>
 
 #include "base/hash.h"
+#include "harness/worker/resident.h"
 #include "harness/worker/segment.h"
 
 /* Records lie apart from the memory they describe, so that a stray write cannot forge them. */
@@ -19,7 +22,7 @@ struct host {
     struct host_counts counts;
     struct allocation *oldest, *newest;
     uint64_t scratch_bytes; /* all but weights, now */
-    uint64_t limit_bytes;   /* of all classes together; 0: none */
+    struct host_limit limit;
     bool broken;
 };
 
@@ -54,7 +57,16 @@ static bool place_block(struct allocation *allocation, size_t alignment_bytes) {
 
 static bool fits(const struct host *host, size_t size_bytes) {
     uint64_t live_bytes = host->scratch_bytes + host->counts.current_bytes[VAEMARK_MEMORY_WEIGHTS];
-    return host->limit_bytes == 0 || (live_bytes <= host->limit_bytes && size_bytes <= host->limit_bytes - live_bytes);
+    const struct host_limit *limit = &host->limit;
+    const size_t large_bytes = 1 << 20;
+    if (limit->live_bytes == 0)
+        return true;
+    if (live_bytes > limit->live_bytes || size_bytes > limit->live_bytes - live_bytes)
+        return false;
+    if (limit->process_bytes == 0 || size_bytes < large_bytes || live_bytes + size_bytes < limit->live_bytes / 2)
+        return true;
+    malloc_trim(0);
+    return resident_of(getpid(), limit->segment_size_bytes) + size_bytes <= limit->process_bytes;
 }
 
 static void *host_allocate(void *user, size_t size_bytes, size_t alignment_bytes,
@@ -133,8 +145,8 @@ const struct vaemark_host *host_abi(const struct host *host) {
     return &host->abi;
 }
 
-void host_set_limit(struct host *host, uint64_t limit_bytes) {
-    host->limit_bytes = limit_bytes;
+void host_set_limit(struct host *host, const struct host_limit *limit) {
+    host->limit = *limit;
 }
 
 void host_read_counts(const struct host *host, struct host_counts *counts) {

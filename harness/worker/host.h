@@ -25,8 +25,14 @@ void host_free(struct host *host);
 /* The callbacks for a decoder; valid as long as the host. */
 const struct vaemark_host *host_abi(const struct host *host);
 
-/* From now on what would make more than that live at once is refused: the decoder gets NULL. 0: no limit. */
-void host_set_limit(struct host *host, uint64_t limit_bytes);
+/* From now on what would make more than that live at once is refused: the decoder gets NULL. 0: no limit. Past half of
+ * it the process itself is looked at before large allocations, and is not to hold more than `process_limit_bytes`: what
+ * the decoder has elsewhere, and what the heap did not give back, count, too. */
+struct host_limit {
+    uint64_t live_bytes, process_bytes; /* 0: none */
+    size_t segment_size_bytes;          /* shared memory that does not count (resident.h) */
+};
+void host_set_limit(struct host *host, const struct host_limit *limit);
 
 void host_read_counts(const struct host *host, struct host_counts *counts);
 /* Peaks start again from what is allocated now. */

@@ -58,7 +58,10 @@ static enum vaemark_status set_memory_limit(struct server *server, const json_t 
         return status;
     uint64_t limit = (uint64_t)limit_bytes,
              taken = resident_of(getpid(), server->segment_size_bytes) + limit / RESERVE_DIVISOR;
-    host_set_limit(server->host, taken < limit / 2 ? limit - taken : limit / 2);
+    struct host_limit host_limit = {.live_bytes = taken < limit / 2 ? limit - taken : limit / 2,
+                                    .process_bytes = limit - limit / RESERVE_DIVISOR,
+                                    .segment_size_bytes = server->segment_size_bytes};
+    host_set_limit(server->host, &host_limit);
     return VAEMARK_OK;
 }
 

@@ -4,7 +4,7 @@ import sys
 import time
 import unittest
 
-from support_cli import FAULTY, SOURCE, SUITE, CommandLine, vaemark
+from support_cli import FAULTY, SOURCE, SUITE, CommandLine, latents, pack, vaemark
 
 EATER = os.path.join(SOURCE, "tests", "harness", "faults", "memory_worker.py")
 CASE = ("--case", "taesd-mini/*/plain/*")
@@ -56,6 +56,18 @@ class Memory(CommandLine):
         self.assertEqual(row["outcome"], "out_of_memory")
         self.assertIn("the host refused 8 MiB", row["reason"])
         self.assert_exit(process, 1)
+
+    def test_built_in_backends_say_so_themselves(self):
+        """A tensor of 1024 x 1024 is 64 MiB; the reference allocates step by step, cpu all that it planned."""
+        path = self.write("latents.safetensors", pack(latents((1, 4, 128, 128))))
+        # A sanitizer keeps what was freed for a while, which would count.
+        env = {"ASAN_OPTIONS": os.environ.get("ASAN_OPTIONS", "") + ":quarantine_size_mb=1"}
+        for backend in ("reference", "cpu"):
+            with self.subTest(backend=backend):
+                process = vaemark("decode", "--model", "taesd-mini", "--latents", path, "--backend", backend,
+                                  "--memory-limit", "128MiB", "--out", self.path("image.png"), env=env)
+                self.assert_exit(process, 1)
+                self.assertRegex(process.stderr, "no memory for|more were refused")
 
     def test_the_suite_can_set_it(self):
         row, process = self.run_decoder(self.worker("bytearrays"), suite=SUITE + "memory_limit: 300MiB\n")

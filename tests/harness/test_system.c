@@ -122,11 +122,24 @@ Test(system, sizes) {
         cr_expect_eq(memory_limit_parse(bad[i], &bytes, NULL), VAEMARK_INVALID_ARGUMENT, "'%s' was taken", bad[i]);
 }
 
+/* A process that holds more than it may already gets no large block; small ones do not make a look worth its time. */
+Test(system, the_host_looks_at_the_process) {
+    enum { LARGE_BYTES = 2 << 20 };
+    struct host *host = host_create();
+    const struct vaemark_host *abi = host_abi(host);
+    host_set_limit(host, &(struct host_limit){.live_bytes = 2 * LARGE_BYTES, .process_bytes = LARGE_BYTES / 2});
+    cr_expect_null(abi->allocate(abi->user, LARGE_BYTES, 64, VAEMARK_MEMORY_WORKSPACE));
+    cr_expect(abi->allocate(abi->user, 1000, 64, VAEMARK_MEMORY_WORKSPACE));
+    host_set_limit(host, &(struct host_limit){.live_bytes = 2 * LARGE_BYTES, .process_bytes = (uint64_t)1 << 40});
+    cr_expect(abi->allocate(abi->user, LARGE_BYTES, 64, VAEMARK_MEMORY_WORKSPACE));
+    host_free(host);
+}
+
 /* What lives counts, over all classes; what was returned does not. */
 Test(system, the_host_refuses_above_the_limit) {
     struct host *host = host_create();
     const struct vaemark_host *abi = host_abi(host);
-    host_set_limit(host, 1000);
+    host_set_limit(host, &(struct host_limit){.live_bytes = 1000});
     void *weights = abi->allocate(abi->user, 600, 64, VAEMARK_MEMORY_WEIGHTS);
     void *first = abi->allocate(abi->user, 400, 64, VAEMARK_MEMORY_WORKSPACE);
     cr_expect(weights && first);
