@@ -75,7 +75,7 @@ enum vaemark_status exports_prepare(const struct exports *exports, const char *o
     return status;
 }
 
-static enum vaemark_status write_text(const char *path, const char *text, size_t size_bytes, struct error *error) {
+enum vaemark_status exports_write_text(const char *path, const char *text, size_t size_bytes, struct error *error) {
     if (is_stdout(path)) {
         fwrite(text, 1, size_bytes, stdout);
         return fflush(stdout) == 0 && !ferror(stdout)
@@ -102,7 +102,7 @@ static enum vaemark_status write_one(const char *path, format_record *format, co
     if (!format(record, &text, &size_bytes, &failure)) {
         return error_set_at(error, VAEMARK_OUT_OF_MEMORY, path, "%s", failure.message);
     }
-    enum vaemark_status status = write_text(path, text, size_bytes, error);
+    enum vaemark_status status = exports_write_text(path, text, size_bytes, error);
     free(text);
     return status;
 }

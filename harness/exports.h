@@ -23,6 +23,8 @@ bool exports_take(struct exports *exports, const char *option, const char *value
 enum vaemark_status exports_prepare(const struct exports *exports, const char *other, struct error *error);
 /* Each file whole or not at all. Tries all, and returns the first error. */
 enum vaemark_status exports_write(const struct exports *exports, const struct record *record, struct error *error);
+/* A text to a file, whole or not at all, or to standard output ("-"). */
+enum vaemark_status exports_write_text(const char *path, const char *text, size_t size_bytes, struct error *error);
 /* Whether standard output is one of them: then the words for people go elsewhere. */
 bool exports_take_stdout(const struct exports *exports);
 /* Tries `path` as a file to be written: makes its folder, writes beside it and takes that away. */

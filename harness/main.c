@@ -15,6 +15,7 @@ static const struct command {
     {"list", "list backends, models, suites, cases or checks", command_list},
     {"show", "show what a run recorded, for people or as JSON or CSV", command_show},
     {"decode", "decode latents once, to a picture or a tensor file", command_decode},
+    {"compare", "stored runs side by side: what got worse, what got better", command_compare},
     {"report", "one page of a run, or of several, with plots and pictures", command_report},
     {"oracle", "keep reference images: list, build, verify, export, import", command_oracle},
     {"doctor", "tell what this machine is, what it can do and what to improve", command_doctor},

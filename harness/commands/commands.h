@@ -7,6 +7,7 @@ int command_run(int argc, char **argv);
 int command_list(int argc, char **argv);
 int command_show(int argc, char **argv);
 int command_decode(int argc, char **argv);
+int command_compare(int argc, char **argv);
 int command_report(int argc, char **argv);
 int command_oracle(int argc, char **argv);
 int command_doctor(int argc, char **argv);
