@@ -25,7 +25,7 @@ points(pixels) = format eq 'svg' ? pixels : pixels * 0.75
 
 # Colours of Okabe and Ito, told apart by everybody; brighter where the page is dark. Shapes differ, too.
 array light[8] = [0x0072B2, 0xD55E00, 0x009E73, 0xCC79A7, 0xE69F00, 0x56B4E9, 0x8C6D31, 0x5B4EA0]
-array bright[8] = [0x56B4E9, 0xFF8A3D, 0x2BC79B, 0xE7A1C6, 0xF2C14E, 0x9AD0FF, 0xC9B27C, 0xB3A6F2]
+array bright[8] = [0x56B4E9, 0xEE7B45, 0x2BC79B, 0xE7A1C6, 0xE69F00, 0xF0E442, 0xC9B27C, 0xB3A6F2]
 array filled[6] = [7, 5, 9, 13, 11, 15]
 array open[6] = [6, 4, 8, 12, 10, 14]
 grey = dark ? 0xA8A8A8 : 0x777777
