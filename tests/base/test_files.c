@@ -1,9 +1,13 @@
 #include <criterion/criterion.h>
 #include <dirent.h>
+#include <fcntl.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include "base/files.h"
@@ -111,6 +115,46 @@ Test(files, abandons_without_a_trace) {
     cr_expect_eq(entries(), 0);
     cr_expect_eq(atomic_file_commit(&file, &error), VAEMARK_INVALID_ARGUMENT);
     atomic_file_abandon(&file); /* twice is fine */
+}
+
+/* kill -9 in the middle of writing: where the file system has files without a name, as this one, nothing is left. */
+Test(files, a_kill_leaves_nothing) {
+    pid_t child = fork();
+
+    if (child == 0) {
+        struct atomic_file file;
+        if (atomic_file_open(&file, "a.txt", NULL) == VAEMARK_OK) {
+            fputs("half", file.stream);
+            fflush(file.stream);
+            kill(getpid(), SIGKILL);
+        }
+        _exit(1);
+    }
+    int how;
+    cr_assert_eq(waitpid(child, &how, 0), child);
+    cr_assert(WIFSIGNALED(how));
+    const int nameless = open(".", O_TMPFILE | O_WRONLY, 0666);
+    cr_expect_eq(entries(), nameless >= 0 ? 0 : 1);
+    close(nameless);
+}
+
+/* A write beyond what is allowed: the commit knows why, although the write was long ago. */
+Test(files, tells_why_an_earlier_write_failed) {
+    struct atomic_file file;
+    struct error error;
+    struct rlimit limit;
+
+    signal(SIGXFSZ, SIG_IGN);
+    getrlimit(RLIMIT_FSIZE, &limit);
+    cr_assert_eq(atomic_file_open(&file, "a.txt", &error), VAEMARK_OK);
+    setrlimit(RLIMIT_FSIZE, &(struct rlimit){.rlim_cur = 10000, .rlim_max = limit.rlim_max});
+    for (int i = 0; i < 20000; i++) {
+        fputc('x', file.stream);
+    }
+    cr_expect_eq(atomic_file_commit(&file, &error), VAEMARK_IO_ERROR);
+    setrlimit(RLIMIT_FSIZE, &limit);
+    cr_expect(strstr(error.message, "File too large") != NULL, "%s", error.message);
+    cr_expect_eq(entries(), 0);
 }
 
 /* A full disk: the commit fails with the reason, the old file stands, nothing is left. */
