@@ -189,12 +189,20 @@ static bool check_file(const char *path, enum seal_state *seal, struct results_e
         return results_fail(error, "%s: cannot be opened: %s; give a file that 'vaemark run --out FILE' wrote", path,
                             strerror(errno));
     }
+    static const char journal_start[] = "vaemark journal ";
+    char start[sizeof journal_start - 1];
     bool done = true;
     if (fstat(descriptor, &status) != 0 || !S_ISREG(status.st_mode)) {
         done = results_fail(error, "%s: is %s, not a file; give a file that 'vaemark run --out FILE' wrote", path,
                             S_ISDIR(status.st_mode) ? "a folder" : "a device or pipe");
     } else if (status.st_size == 0) {
         done = results_fail(error, "%s: is empty; repeat the run that should have written it", path);
+    } else if (pread(descriptor, start, sizeof start, 0) == (ssize_t)sizeof start &&
+               memcmp(start, journal_start, sizeof start) == 0) {
+        done = results_fail(error,
+                            "%s: is the journal of a run that is not over; 'vaemark run --resume --out FILE' with the "
+                            "options of that run finishes it",
+                            path);
     } else {
         *seal = seal_verify(descriptor, path, error);
         done = *seal != SEAL_BROKEN;

@@ -20,7 +20,11 @@ BUILD_TARGET=vaemark scripts/build.sh build
 mkdir -p out
 echo
 status=0
-build/vaemark run --suite smoke --out out/run.h5 "$@" || status=$?
+case " $* " in
+*" --resume "*) fresh= ;;
+*) fresh=--fresh ;; # whoever starts this again wants a new run, also where the last one was interrupted
+esac
+build/vaemark run --suite smoke --out out/run.h5 $fresh "$@" || status=$?
 case $status in
 0 | 1 | 3) ;; # there are results to show: also of failures, and of a run that decided nothing
 *) exit "$status" ;;

@@ -60,7 +60,7 @@ class ForeignFiles(CommandLine):
         flipped[len(content) // 2] ^= 4
         self.assert_all_refuse(self.write("flipped.h5", bytes(flipped)), "checksum")
         self.assert_all_refuse(self.write("empty.h5", b""), "is empty")
-        self.assert_all_refuse(self.write("journal.h5", b"vaemark journal 1 schema 1".ljust(64, b"\n")), "not an HDF5 file")
+        self.assert_all_refuse(self.write("journal.h5", b"vaemark journal 1 schema 1".ljust(64, b"\n")), "a run that is not over")
 
     def test_a_run_of_no_cases_is_shown_as_that(self):
         path = self.changed("none.h5", empty_tables)
