@@ -83,7 +83,7 @@ enum vaemark_status weights_open(const char *path, struct weights **weights, str
 }
 
 /* A shard is never an index: one level deep. */
-void weights_free(struct weights *weights) { /* NOLINT(misc-no-recursion) */
+void weights_free(struct weights *weights) {
     if (weights == NULL) {
         return;
     }
