@@ -307,7 +307,7 @@ static void print_surroundings(const struct printer *p) {
 }
 
 void compare_print(FILE *out, const struct comparison *comparison, const struct compare_style *style) {
-    enum { NARROWEST = 40 };
+    enum { NARROWEST = 40, THREE_FIGURES = 60 };
     struct printer p = {.out = out, .c = comparison, .style = style, .columns = DEFAULT_COLUMNS};
     if (style->columns > 0) {
         p.columns = style->columns < NARROWEST ? NARROWEST : (size_t)style->columns;
@@ -319,7 +319,7 @@ void compare_print(FILE *out, const struct comparison *comparison, const struct 
     }
     print_changes(&p);
     if (comparison->common_count > 0) {
-        (comparison->run_count == 2 ? print_pair : print_many)(&p);
+        (comparison->run_count == 2 && p.columns >= THREE_FIGURES ? print_pair : print_many)(&p);
         print_wrapped(&p, 0, "~ the 95 % intervals overlap; ? one of the two has no interval");
         print_wrapped(&p, 0, compare_disclaimer);
     }
