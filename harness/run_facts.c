@@ -92,11 +92,12 @@ void run_record_facts(const struct run *run, struct record *record, int argc, ch
     record_add_fact(record, "seed", text, "");
     snprintf(text, sizeof text, "%lld", run->threads);
     record_add_fact(record, "threads_asked_for", text, "1");
-    snprintf(text, sizeof text, "%lld/%lld", (long long)run->selection.shard, (long long)run->selection.shard_count);
     snprintf(text, sizeof text, "%g", run_timeout_s(run));
     record_add_fact(record, "worker_timeout", text, "s");
     snprintf(text, sizeof text, "%llu", (unsigned long long)run_memory_limit_bytes(run));
-    record_add_fact(record, "worker_memory_limit", run_memory_limit_bytes(run) ? text : "default", "bytes");
+    record_add_fact(record, "worker_memory_limit", run_memory_limit_bytes(run) ? text : "default",
+                    run_memory_limit_bytes(run) ? "bytes" : "");
     record_decoders(record, &run->selection);
+    snprintf(text, sizeof text, "%lld/%lld", (long long)run->selection.shard, (long long)run->selection.shard_count);
     record_add_fact(record, "shard", run->selection.shard_count ? text : "none", "");
 }

@@ -46,6 +46,18 @@ class Run(CommandLine):
         self.assert_exit(process, 2)
         self.assertFalse(os.path.exists(out))
 
+    def test_shards_share_the_cases_and_say_which_they_are(self):
+        cases = []
+        for shard in ("1/2", "2/2"):
+            process, out = self.run_suite("--shard", shard, "--case", "taesd-mini/*")
+            self.assert_exit(process, 0)
+            record = self.record(out)
+            self.assertEqual(record["environment"]["shard"], shard)
+            self.assertTrue(record["cases"])
+            cases += [row["id"] for row in record["cases"]]
+        listed = vaemark("list", "cases", "--suite", self.suite(), "--case", "taesd-mini/*").stdout.split()
+        self.assertEqual(sorted(cases), sorted(listed))
+
     def test_nothing_compared_is_not_green(self):
         """bf16 is declared unsupported by cpu: a run of that alone proves nothing."""
         process, out = self.run_suite("--decoder", "cpu,precision=bf16", "--case", "sd15-mini/*")

@@ -31,8 +31,9 @@
  *              memory_kept_after_unfuse 1 MiB of weights from the first fuse on, until close
  *              unfuse_not_exact         after unfuse every element is 0.001 larger
  *              second_fuse_changes      a second fuse changes the output by 0.001
- * tiles        tile_seam                where two tiles of 64 pixels meet, 6e-6 is added: less than the picture's
- * bounds see ignores_tiling           accepts tiling and decodes the whole process      crash_at_open SIGSEGV
+ * tiles        tile_seam                where two tiles meet, 6e-6 is added: within the bounds of the whole picture
+ *              ignores_tiling           accepts tiling and decodes the picture whole
+ * process      crash_at_open            SIGSEGV
  *              crash_in_decode          SIGSEGV
  *              killed_in_decode         SIGKILL, as the kernel's out-of-memory killer does it
  *              hang_in_decode           never returns
