@@ -6,7 +6,7 @@
 
 #include "base/hash.h"
 #include "harness/checks/checks.h"
-#include "harness/memory_phases.h"
+#include "harness/run/memory_phases.h"
 
 /* True when every input in the segment is still what was put there. */
 static bool inputs_unchanged(const struct judgement *j, const char **changed) {

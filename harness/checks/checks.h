@@ -2,7 +2,7 @@
 #ifndef HARNESS_CHECKS_CHECKS_H
 #define HARNESS_CHECKS_CHECKS_H
 
-#include "harness/oracle.h"
+#include "harness/oracle/oracle.h"
 #include "harness/session.h"
 #include "results/record.h"
 

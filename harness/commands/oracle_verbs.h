@@ -3,7 +3,7 @@
 #define HARNESS_COMMANDS_ORACLE_VERBS_H
 
 #include "harness/cli.h"
-#include "harness/oracle_wants.h"
+#include "harness/oracle/oracle_wants.h"
 
 /* The arguments of any of them; each takes some. */
 struct oracle_arguments {

@@ -1,10 +1,10 @@
-/* vaemark run: the command line. What it does: harness/run.c. */
+/* vaemark run: the command line. What it does: harness/run/run.c. */
 #include <string.h>
 
 #include "harness/cli.h"
 #include "harness/commands/commands.h"
 #include "harness/exit_code.h"
-#include "harness/run.h"
+#include "harness/run/run.h"
 #include "harness/worker/memory_limit.h"
 #include "harness/worker/worker.h"
 

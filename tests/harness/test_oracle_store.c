@@ -8,7 +8,7 @@
 
 #include "base/files.h"
 #include "base/text.h"
-#include "harness/oracle_store.h"
+#include "harness/oracle/oracle_store.h"
 #include "reference/executor.h"
 
 enum { PIXELS = 3 * 2 * 4 };

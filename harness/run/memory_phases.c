@@ -1,4 +1,4 @@
-#include "harness/memory_phases.h"
+#include "harness/run/memory_phases.h"
 
 #include <string.h>
 

@@ -1,4 +1,4 @@
-#include "harness/oracle_file.h"
+#include "harness/oracle/oracle_file.h"
 
 #include <jansson.h>
 #include <stdio.h>

@@ -6,7 +6,7 @@
 
 #include "base/text.h"
 #include "harness/progress.h"
-#include "harness/run_internal.h"
+#include "harness/run/run_internal.h"
 #include "harness/worker/worker.h"
 
 static size_t finished_cases(const struct journal_content *content) {

@@ -1,7 +1,7 @@
 /* Memory by phase: what a decoder holds after open, after prepare, in a decode and after close. Asked for before and
  * after what is timed, never in between. */
-#ifndef HARNESS_MEMORY_PHASES_H
-#define HARNESS_MEMORY_PHASES_H
+#ifndef HARNESS_RUN_MEMORY_PHASES_H
+#define HARNESS_RUN_MEMORY_PHASES_H
 
 #include "harness/checks/checks.h"
 

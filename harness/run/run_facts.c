@@ -8,7 +8,7 @@
 #include "base/files.h"
 #include "base/hash.h"
 #include "harness/environment.h"
-#include "harness/run_internal.h"
+#include "harness/run/run_internal.h"
 #include "harness/worker/worker_process.h"
 
 /* A word of a decoder that is a file: its SHA-256 as a fact. A program is looked for as a shell would. */

@@ -1,11 +1,11 @@
 /* The oracle store: reference images kept under what they were computed from, in the user's cache folder, one file an
- * oracle, oracles/KEY.safetensors (harness/oracle_file.h). Files are written beside their name and renamed, and never
- * changed afterwards, so any number of processes may use the store at once: two that compute the same oracle write the
- * same file. Nothing that is read is believed before it is checked. */
-#ifndef HARNESS_ORACLE_STORE_H
-#define HARNESS_ORACLE_STORE_H
+ * oracle, oracles/KEY.safetensors (harness/oracle/oracle_file.h). Files are written beside their name and renamed, and
+ * never changed afterwards, so any number of processes may use the store at once: two that compute the same oracle
+ * write the same file. Nothing that is read is believed before it is checked. */
+#ifndef HARNESS_ORACLE_ORACLE_STORE_H
+#define HARNESS_ORACLE_ORACLE_STORE_H
 
-#include "harness/oracle_file.h"
+#include "harness/oracle/oracle_file.h"
 
 struct oracle_store {
     char *folder;

@@ -1,9 +1,9 @@
 /* One case, from a fresh worker to rows in the record. */
-#ifndef HARNESS_RUN_CASE_H
-#define HARNESS_RUN_CASE_H
+#ifndef HARNESS_RUN_RUN_CASE_H
+#define HARNESS_RUN_RUN_CASE_H
 
 #include "harness/case.h"
-#include "harness/oracle.h"
+#include "harness/oracle/oracle.h"
 #include "results/record.h"
 
 struct run_settings {

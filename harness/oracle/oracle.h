@@ -1,12 +1,12 @@
 /* Oracles: what the reference says, in FP32 and FP64, and the bounds that follow from the two. Taken from the oracle
  * store, or computed in reference workers at first use and kept there; in memory they stay for the run. */
-#ifndef HARNESS_ORACLE_H
-#define HARNESS_ORACLE_H
+#ifndef HARNESS_ORACLE_ORACLE_H
+#define HARNESS_ORACLE_ORACLE_H
 
 #include "harness/case.h"
 #include "harness/inputs.h"
 #include "harness/metrics.h"
-#include "harness/oracle_store.h"
+#include "harness/oracle/oracle_store.h"
 
 struct oracle {
     char key[65]; /* of the store: SHA-256 of all that decides the images */

@@ -1,6 +1,6 @@
 /* A run: a suite on this machine, into one HDF5 file. */
-#ifndef HARNESS_RUN_H
-#define HARNESS_RUN_H
+#ifndef HARNESS_RUN_RUN_H
+#define HARNESS_RUN_RUN_H
 
 #include "harness/exports.h"
 #include "harness/selection.h"

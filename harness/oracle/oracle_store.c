@@ -1,4 +1,4 @@
-#include "harness/oracle_store.h"
+#include "harness/oracle/oracle_store.h"
 
 #include <dirent.h>
 #include <errno.h>

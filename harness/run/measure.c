@@ -1,4 +1,4 @@
-#include "harness/measure.h"
+#include "harness/run/measure.h"
 
 #include <math.h>
 #include <stdlib.h>

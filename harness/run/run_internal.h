@@ -1,8 +1,8 @@
 /* Between the parts of a run. */
-#ifndef HARNESS_RUN_INTERNAL_H
-#define HARNESS_RUN_INTERNAL_H
+#ifndef HARNESS_RUN_RUN_INTERNAL_H
+#define HARNESS_RUN_RUN_INTERNAL_H
 
-#include "harness/run.h"
+#include "harness/run/run.h"
 #include "results/journal.h"
 
 /* The machine, the command line, the suite and its settings, the files that decoders are made of. */

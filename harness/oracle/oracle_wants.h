@@ -1,8 +1,8 @@
 /* Which oracles a selection of cases may ask for. */
-#ifndef HARNESS_ORACLE_WANTS_H
-#define HARNESS_ORACLE_WANTS_H
+#ifndef HARNESS_ORACLE_ORACLE_WANTS_H
+#define HARNESS_ORACLE_ORACLE_WANTS_H
 
-#include "harness/oracle.h"
+#include "harness/oracle/oracle.h"
 #include "harness/selection.h"
 
 struct oracle_want {

@@ -2,7 +2,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "harness/run_internal.h"
+#include "harness/run/run_internal.h"
 
 struct differences {
     char *text;

@@ -1,4 +1,4 @@
-#include "harness/oracle.h"
+#include "harness/oracle/oracle.h"
 
 #include <stdarg.h>
 #include <stdio.h>

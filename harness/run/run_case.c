@@ -1,4 +1,4 @@
-#include "harness/run_case.h"
+#include "harness/run/run_case.h"
 
 #include <math.h>
 #include <stdio.h>
@@ -7,8 +7,8 @@
 
 #include "base/clock.h"
 #include "harness/checks/checks.h"
-#include "harness/measure.h"
-#include "harness/memory_phases.h"
+#include "harness/run/measure.h"
+#include "harness/run/memory_phases.h"
 
 /* ---- Outcomes ---- */
 

@@ -1,4 +1,4 @@
-#include "harness/run.h"
+#include "harness/run/run.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -11,8 +11,8 @@
 #include "harness/exit_code.h"
 #include "harness/model_facts.h"
 #include "harness/progress.h"
-#include "harness/run_case.h"
-#include "harness/run_internal.h"
+#include "harness/run/run_case.h"
+#include "harness/run/run_internal.h"
 #include "results/show.h"
 #include "results/store.h"
 #include "results/verdict.h"

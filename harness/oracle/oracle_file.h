@@ -1,8 +1,8 @@
 /* Files of oracles: safetensors with, an oracle, the tensors "KEY/fp32" and "KEY/fp64" and a description in the
  * metadata under KEY. An entry of the store is such a file with one oracle, an exported suite one with many. Hostile
  * until checked: what oracle_file_open() gives is whole and what its key says. */
-#ifndef HARNESS_ORACLE_FILE_H
-#define HARNESS_ORACLE_FILE_H
+#ifndef HARNESS_ORACLE_ORACLE_FILE_H
+#define HARNESS_ORACLE_ORACLE_FILE_H
 
 #include <stdbool.h>
 

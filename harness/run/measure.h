@@ -1,6 +1,6 @@
 /* Timing: samples of decodes on changing latents, until the median is known well enough or the budget is spent. */
-#ifndef HARNESS_MEASURE_H
-#define HARNESS_MEASURE_H
+#ifndef HARNESS_RUN_MEASURE_H
+#define HARNESS_RUN_MEASURE_H
 
 #include "harness/checks/checks.h"
 

@@ -1,4 +1,4 @@
-#include "harness/oracle_wants.h"
+#include "harness/oracle/oracle_wants.h"
 
 #include <stdlib.h>
 #include <string.h>
