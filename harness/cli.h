@@ -28,6 +28,9 @@ enum cli_outcome cli_parse(const struct cli_usage *usage, int argc, char **argv,
 /* Prints "vaemark: WHERE: MESSAGE" on stderr. */
 void cli_print_error(const struct error *error);
 
+/* Columns of the terminal that standard output is; 0 where it is none. */
+int cli_terminal_columns(void);
+
 /* Whole numbers and reals from arguments, with the option's name in the message. */
 enum vaemark_status cli_parse_integer(const char *option, const char *text, long long low, long long high,
                                       long long *value, struct error *error);

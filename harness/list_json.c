@@ -11,10 +11,6 @@ json_t *json_number_or_null(double number) {
     return isfinite(number) ? json_real(number) : json_null();
 }
 
-static json_t *text_or_null(const char *text) {
-    return text ? wire_text_write(text) : json_null();
-}
-
 json_t *list_json_backend(const struct vaemark_backend *backend) {
     struct vaemark_probe probe = {.struct_size = sizeof probe};
     struct vaemark_message message = {{0}};
@@ -28,11 +24,11 @@ json_t *list_json_backend(const struct vaemark_backend *backend) {
     for (size_t i = 0; probed && i < probe.unsupported_count; i++) {
         const struct vaemark_unsupported *row = &probe.unsupported[i];
         json_array_append_new(unsupported,
-                              json_pack("{s:o, s:o, s:o}", "vae_type", text_or_null(row->vae_type), "option",
-                                        text_or_null(row->option), "reason", text_or_null(row->reason)));
+                              json_pack("{s:o, s:o, s:o}", "vae_type", wire_text_or_null(row->vae_type), "option",
+                                        wire_text_or_null(row->option), "reason", wire_text_or_null(row->reason)));
     }
     return json_pack("{s:s, s:b, s:o, s:s, s:b, s:o, s:o}", "name", backend->name, "available", (int)available,
-                     "reason", available ? json_null() : text_or_null(reason), "description", backend->description,
+                     "reason", available ? json_null() : wire_text_or_null(reason), "description", backend->description,
                      "deterministic", (int)(probed && probe.deterministic), "facts", facts, "unsupported", unsupported);
 }
 
@@ -54,9 +50,9 @@ json_t *list_json_model(const struct run_model *model) {
     return json_pack("{s:s, s:s, s:I, s:I, s:o, s:s, s:o, s:s, s:o, s:o}", "name", model->name, "vae_type", vae_type,
                      "parameters", (json_int_t)graph_parameter_elements(opened->graph), "parameter_tensors",
                      (json_int_t)model_parameter_tensors(opened), "flops", flops, "weights",
-                     model->weights_path ? "trained" : "synthetic", "weights_path", text_or_null(model->weights_path),
-                     "config_path", model->config_path, "own_backends", capabilities_of(vae_type, true),
-                     "other_backends", capabilities_of(vae_type, false));
+                     model->weights_path ? "trained" : "synthetic", "weights_path",
+                     wire_text_or_null(model->weights_path), "config_path", model->config_path, "own_backends",
+                     capabilities_of(vae_type, true), "other_backends", capabilities_of(vae_type, false));
 }
 
 json_t *list_json_capabilities(void) {
@@ -83,7 +79,7 @@ json_t *list_json_suite(const struct suite *suite) {
     return json_pack("{s:o, s:o, s:i, s:o, s:s, s:o, s:f, s:o}", "name", wire_text_write(suite->name), "description",
                      wire_text_write(suite->description), "version", (int)suite->version, "path",
                      wire_text_write(suite->path), "sha256", suite->sha256, "decoders", decoders, "timeout_s",
-                     suite->timeout_s, "memory_limit", text_or_null(suite->memory_limit));
+                     suite->timeout_s, "memory_limit", wire_text_or_null(suite->memory_limit));
 }
 
 static bool in_table(const char *option) {

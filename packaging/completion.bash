@@ -15,7 +15,7 @@ _vaemark_names() {
 }
 
 _vaemark() {
-    local program=$1 word=${COMP_WORDS[COMP_CWORD]} before=${COMP_WORDS[COMP_CWORD - 1]} command= verb=
+    local program=$1 word=${COMP_WORDS[COMP_CWORD]} before=${COMP_WORDS[COMP_CWORD - 1]} command="" verb=""
     [ "$COMP_CWORD" -lt 2 ] || command=${COMP_WORDS[1]}
     [ "$COMP_CWORD" -lt 3 ] || [ "$command" != oracle ] || verb=${COMP_WORDS[2]}
     COMPREPLY=()

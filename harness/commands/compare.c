@@ -2,7 +2,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/ioctl.h>
 #include <unistd.h>
 
 #include "harness/cli.h"
@@ -73,10 +72,9 @@ static enum vaemark_status write_markdown(const struct comparison *comparison, c
 }
 
 static void print_table(const struct comparison *comparison, const struct compare_options *options) {
-    struct winsize size;
     bool terminal = isatty(STDOUT_FILENO) != 0;
     const char *no_colour = getenv("NO_COLOR"), *kind = getenv("TERM");
-    struct compare_style style = {.columns = terminal && ioctl(STDOUT_FILENO, TIOCGWINSZ, &size) == 0 ? size.ws_col : 0,
+    struct compare_style style = {.columns = cli_terminal_columns(),
                                   .colour =
                                       terminal && !(no_colour && *no_colour) && !(kind && strcmp(kind, "dumb") == 0),
                                   .only_changed = options->only_changed};

@@ -6,7 +6,6 @@
 #include <stdio_ext.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/ioctl.h>
 #include <unistd.h>
 
 #include "base/text.h"
@@ -121,11 +120,6 @@ static void print_no_such_case(const struct record *record, const struct show_op
     free(ids);
 }
 
-static int terminal_columns(void) {
-    struct winsize size;
-    return isatty(STDOUT_FILENO) && ioctl(STDOUT_FILENO, TIOCGWINSZ, &size) == 0 ? size.ws_col : 0;
-}
-
 static void show_cases(const struct record *record, const struct show_options *options, const char *const *ids,
                        size_t count) {
     if (options->json) {
@@ -154,7 +148,7 @@ static int show_record(const struct record *record, const struct show_options *o
     } else if (options->json) {
         show_json_cases(stdout, record, NULL, 0);
     } else {
-        show_summary(stdout, record, terminal_columns());
+        show_summary(stdout, record, cli_terminal_columns());
         printf("\n");
         show_fuse_qkv_sentence(stdout, record);
     }

@@ -3,8 +3,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/ioctl.h>
-#include <unistd.h>
 
 #include "base/clock.h"
 #include "harness/cli.h"
@@ -147,11 +145,6 @@ _Static_assert((int)VERDICT_PASSED == (int)EXIT_CODE_PASSED && (int)VERDICT_FAIL
                    (int)VERDICT_INCONCLUSIVE == (int)EXIT_CODE_INCONCLUSIVE,
                "a verdict is an exit code");
 
-static int terminal_columns(void) {
-    struct winsize size;
-    return isatty(STDOUT_FILENO) && ioctl(STDOUT_FILENO, TIOCGWINSZ, &size) == 0 ? size.ws_col : 0;
-}
-
 /* What CI reads is written whatever the run came to. Returns the exit code. */
 static int export_record(const struct run *run, const struct record *record, int code) {
     struct error error = {0};
@@ -172,7 +165,7 @@ static int finish_early(const struct run *run, struct record *record, const stru
 /* For people: on standard output, unless what CI reads is there. */
 static void say_result(const struct run *run, const struct record *record, const char *sentence, bool stored) {
     FILE *out = exports_take_stdout(&run->exports) ? stderr : stdout;
-    show_summary(out, record, terminal_columns());
+    show_summary(out, record, cli_terminal_columns());
     fprintf(out, "\n");
     show_fuse_qkv_sentence(out, record);
     if (stored) {

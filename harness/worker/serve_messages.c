@@ -7,10 +7,6 @@
 #include "harness/worker/serve_internal.h"
 #include "reference/tensor.h"
 
-static json_t *text_or_null(const char *text) {
-    return text ? wire_text_write(text) : json_null();
-}
-
 static enum vaemark_status check_versions(const json_t *request, struct error *error) {
     const json_t *versions;
     enum vaemark_status status = wire_array(request, "versions", 1, 64, &versions, error);
@@ -35,10 +31,10 @@ static json_t *probe_facts(const struct vaemark_probe *probe) {
 static json_t *probe_unsupported(const struct vaemark_probe *probe) {
     json_t *array = json_array();
     for (size_t i = 0; i < probe->unsupported_count; i++)
-        json_array_append_new(array,
-                              json_pack("{s:o, s:o, s:o}", "vae_type", text_or_null(probe->unsupported[i].vae_type),
-                                        "option", text_or_null(probe->unsupported[i].option), "reason",
-                                        text_or_null(probe->unsupported[i].reason)));
+        json_array_append_new(array, json_pack("{s:o, s:o, s:o}", "vae_type",
+                                               wire_text_or_null(probe->unsupported[i].vae_type), "option",
+                                               wire_text_or_null(probe->unsupported[i].option), "reason",
+                                               wire_text_or_null(probe->unsupported[i].reason)));
     return array;
 }
 

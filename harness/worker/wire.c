@@ -24,6 +24,10 @@ json_t *wire_text_write(const char *text) {
     return json_string(copy);
 }
 
+json_t *wire_text_or_null(const char *text) {
+    return text ? wire_text_write(text) : json_null();
+}
+
 static const char *type_name(const json_t *value) {
     static const char *const names[] = {
         [JSON_OBJECT] = "an object", [JSON_ARRAY] = "an array", [JSON_STRING] = "text", [JSON_INTEGER] = "an integer",

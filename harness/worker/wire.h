@@ -37,6 +37,8 @@ char *wire_line_format(const json_t *object, size_t *length);
 
 /* Text for JSON, whatever bytes it has: if it is not UTF-8, what is not ASCII becomes '?'. */
 json_t *wire_text_write(const char *text);
+/* The same, and null for NULL. */
+json_t *wire_text_or_null(const char *text);
 
 /* Fields of an object. `*value` stays untouched on errors. The _or forms take a missing field for the fallback. */
 enum vaemark_status wire_integer(const json_t *object, const char *key, int64_t low, int64_t high, int64_t *value,

@@ -1,40 +1,16 @@
 /* What doctor makes of machines that it does not run on, made of files in a folder, and what it advises. */
 #include <criterion/criterion.h>
-#include <errno.h>
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
-#include <unistd.h>
 
 #include "harness/doctor/doctor.h"
-
-static char root[64];
+#include "tests/harness/support_root.h"
 
 static void set_up(void) {
-    strcpy(root, "/tmp/vaemark-root-XXXXXX");
-    cr_assert(mkdtemp(root));
-    setenv("VAEMARK_SYSTEM_ROOT", root, 1);
+    support_root_make();
     setenv("OMP_PROC_BIND", "close", 1);
-}
-
-static void tear_down(void) {
-    char command[128];
-    snprintf(command, sizeof command, "rm -rf %s", root);
-    cr_assert_eq(system(command), 0);
-}
-
-static void put(const char *path, const char *text) {
-    char full[512];
-    snprintf(full, sizeof full, "%s%s", root, path);
-    for (char *slash = strchr(full + strlen(root) + 1, '/'); slash; slash = strchr(slash + 1, '/')) {
-        *slash = '\0';
-        cr_assert(mkdir(full, 0777) == 0 || errno == EEXIST);
-        *slash = '/';
-    }
-    FILE *file = fopen(full, "w");
-    cr_assert(file && fputs(text, file) >= 0 && fclose(file) == 0);
 }
 
 static void put_cache(int index, const char *level, const char *type, const char *size, const char *shared) {
@@ -44,44 +20,45 @@ static void put_cache(int index, const char *level, const char *type, const char
     for (size_t i = 0; i < 4; i++) {
         char path[160];
         snprintf(path, sizeof path, "/sys/devices/system/cpu/cpu0/cache/index%d/%s", index, files[i].name);
-        put(path, files[i].text);
+        support_root_put(path, files[i].text);
     }
 }
 
 /* Two sockets of two cores of two threads each. */
 static void put_big_machine(void) {
-    put("/proc/cpuinfo", "processor\t: 0\nvendor_id\t: GenuineIntel\ncpu family\t: 6\nmodel\t\t: 143\n"
-                         "model name\t: Intel(R) Xeon(R) Platinum 8480+\ncpu MHz\t\t: 2000.000\n"
-                         "flags\t\t: fpu sse4_2 avx avx2 fma avx512f amx_bf16 hypervisor\n");
+    support_root_put("/proc/cpuinfo", "processor\t: 0\nvendor_id\t: GenuineIntel\ncpu family\t: 6\nmodel\t\t: 143\n"
+                                      "model name\t: Intel(R) Xeon(R) Platinum 8480+\ncpu MHz\t\t: 2000.000\n"
+                                      "flags\t\t: fpu sse4_2 avx avx2 fma avx512f amx_bf16 hypervisor\n");
     for (int cpu = 0; cpu < 8; cpu++) {
         char path[160], text[8];
         snprintf(path, sizeof path, "/sys/devices/system/cpu/cpu%d/topology/physical_package_id", cpu);
-        put(path, cpu / 2 % 2 ? "1\n" : "0\n");
+        support_root_put(path, cpu / 2 % 2 ? "1\n" : "0\n");
         snprintf(path, sizeof path, "/sys/devices/system/cpu/cpu%d/topology/core_id", cpu);
         snprintf(text, sizeof text, "%d\n", cpu % 2);
-        put(path, text);
+        support_root_put(path, text);
     }
-    put("/sys/devices/system/cpu/cpu0/topology/thread_siblings_list", "0,4\n");
-    put("/sys/devices/system/cpu/online", "0-3,4-7\n");
-    put("/sys/devices/system/node/online", "0-1\n");
+    support_root_put("/sys/devices/system/cpu/cpu0/topology/thread_siblings_list", "0,4\n");
+    support_root_put("/sys/devices/system/cpu/online", "0-3,4-7\n");
+    support_root_put("/sys/devices/system/node/online", "0-1\n");
     put_cache(0, "1\n", "Data\n", "48K\n", "0,4\n");
     put_cache(1, "1\n", "Instruction\n", "32K\n", "0,4\n");
     put_cache(2, "2\n", "Unified\n", "2048K\n", "0,4\n");
     put_cache(3, "3\n", "Unified\n", "105M\n", "0-1,4-5\n");
-    put("/sys/devices/system/cpu/cpu0/cpufreq/scaling_governor", "powersave\n");
-    put("/sys/devices/system/cpu/cpu0/cpufreq/scaling_max_freq", "3800000\n");
-    put("/sys/devices/system/cpu/intel_pstate/no_turbo", "0\n");
-    put("/sys/class/dmi/id/sys_vendor", "QEMU\n");
-    put("/sys/kernel/mm/transparent_hugepage/enabled", "always madvise [never]\n");
-    put("/proc/meminfo", "MemTotal: 8000 kB\nMemAvailable: 6000 kB\nSwapTotal: 1000000 kB\nSwapFree: 400000 kB\n");
-    put("/proc/loadavg", "7.50 3.00 1.00 1/100 5\n");
-    put("/proc/stat", "cpu  100 0 100 700 0 0 0 100 0 0\n");
-    put("/proc/self/cgroup", "0::/\n");
-    put("/sys/fs/cgroup/cpu.max", "150000 100000\n");
-    put("/.dockerenv", "");
+    support_root_put("/sys/devices/system/cpu/cpu0/cpufreq/scaling_governor", "powersave\n");
+    support_root_put("/sys/devices/system/cpu/cpu0/cpufreq/scaling_max_freq", "3800000\n");
+    support_root_put("/sys/devices/system/cpu/intel_pstate/no_turbo", "0\n");
+    support_root_put("/sys/class/dmi/id/sys_vendor", "QEMU\n");
+    support_root_put("/sys/kernel/mm/transparent_hugepage/enabled", "always madvise [never]\n");
+    support_root_put("/proc/meminfo",
+                     "MemTotal: 8000 kB\nMemAvailable: 6000 kB\nSwapTotal: 1000000 kB\nSwapFree: 400000 kB\n");
+    support_root_put("/proc/loadavg", "7.50 3.00 1.00 1/100 5\n");
+    support_root_put("/proc/stat", "cpu  100 0 100 700 0 0 0 100 0 0\n");
+    support_root_put("/proc/self/cgroup", "0::/\n");
+    support_root_put("/sys/fs/cgroup/cpu.max", "150000 100000\n");
+    support_root_put("/.dockerenv", "");
 }
 
-TestSuite(doctor, .init = set_up, .fini = tear_down);
+TestSuite(doctor, .init = set_up, .fini = support_root_remove);
 
 Test(doctor, reads_a_machine) {
     struct machine m;
@@ -133,7 +110,8 @@ Test(doctor, nothing_there_is_unknown) {
 /* ARM's cpuinfo has other names. */
 Test(doctor, knows_an_arm) {
     struct machine m;
-    put("/proc/cpuinfo", "processor\t: 0\nFeatures\t: fp asimd sve bf16\nCPU implementer\t: 0x41\nCPU part\t: 0xd40\n");
+    support_root_put("/proc/cpuinfo",
+                     "processor\t: 0\nFeatures\t: fp asimd sve bf16\nCPU implementer\t: 0x41\nCPU part\t: 0xd40\n");
     machine_read(&m);
     cr_expect_str_eq(m.instruction_sets, "asimd sve bf16");
     cr_expect_eq(machine_flops_per_cycle(&m, "portable"), 32);
@@ -202,14 +180,15 @@ Test(doctor, advice_is_ordered_by_effect) {
 Test(doctor, a_machine_in_order_needs_nothing) {
     struct doctor doctor;
     put_big_machine();
-    put("/sys/devices/system/cpu/cpu0/cpufreq/scaling_governor", "performance\n");
-    put("/sys/kernel/mm/transparent_hugepage/enabled", "always [madvise] never\n");
-    put("/sys/devices/system/cpu/cpu0/topology/thread_siblings_list", "0\n");
-    put("/sys/devices/system/node/online", "0\n");
-    put("/proc/meminfo", "MemTotal: 80000000 kB\nMemAvailable: 60000000 kB\nSwapTotal: 0 kB\nSwapFree: 0 kB\n");
-    put("/proc/loadavg", "0.10 0.00 0.00 1/100 5\n");
-    put("/proc/stat", "cpu  100 0 100 700 0 0 0 1 0 0\n");
-    put("/sys/fs/cgroup/cpu.max", "max 100000\n");
+    support_root_put("/sys/devices/system/cpu/cpu0/cpufreq/scaling_governor", "performance\n");
+    support_root_put("/sys/kernel/mm/transparent_hugepage/enabled", "always [madvise] never\n");
+    support_root_put("/sys/devices/system/cpu/cpu0/topology/thread_siblings_list", "0\n");
+    support_root_put("/sys/devices/system/node/online", "0\n");
+    support_root_put("/proc/meminfo",
+                     "MemTotal: 80000000 kB\nMemAvailable: 60000000 kB\nSwapTotal: 0 kB\nSwapFree: 0 kB\n");
+    support_root_put("/proc/loadavg", "0.10 0.00 0.00 1/100 5\n");
+    support_root_put("/proc/stat", "cpu  100 0 100 700 0 0 0 1 0 0\n");
+    support_root_put("/sys/fs/cgroup/cpu.max", "max 100000\n");
     make_doctor(&doctor, true, true);
     cr_expect_eq(doctor.advice.count, 0, "%s", doctor.advice.items[0].text);
 }

@@ -19,7 +19,7 @@ except ImportError:
     print("skipped: h5py is not installed (Debian: apt-get install python3-h5py)")
     sys.exit(77)
 
-from support_cli import BINARY, FAULTY, SOURCE, SUITE, CommandLine, latents, pack, vaemark
+from support_cli import BINARY, FAULTY, SOURCE, SUITE, CommandLine, latents, pack, processes_with, vaemark
 from support_same_run import differences
 
 KILLS = int(os.environ.get("VAEMARK_TEST_KILLS", "3"))
@@ -382,19 +382,6 @@ class Cache(Resume):
         self.assert_exit(self.run_with_cache(cache), 0)
         with open(weights, "rb") as f:
             self.assertEqual(f.read(), before)
-
-
-def processes_with(variable):
-    """Processes that have it in their environment."""
-    found = []
-    for pid in filter(str.isdigit, os.listdir("/proc")):
-        try:
-            with open(f"/proc/{pid}/environ", "rb") as f:
-                if variable.encode() in f.read().split(b"\0"):
-                    found.append(int(pid))
-        except OSError:
-            pass
-    return found
 
 
 if __name__ == "__main__":

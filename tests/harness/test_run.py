@@ -6,7 +6,7 @@ import subprocess
 import time
 import unittest
 
-from support_cli import BINARY, SOURCE, SUITE, CommandLine, vaemark
+from support_cli import BINARY, SOURCE, SUITE, CommandLine, processes_with, vaemark
 
 
 class Run(CommandLine):
@@ -101,11 +101,11 @@ class Run(CommandLine):
                 name, value = mark.split("=")
                 run = subprocess.Popen([BINARY, "run", "--suite", suite, "--out", out], stdout=subprocess.DEVNULL,
                                        stderr=subprocess.DEVNULL, env={**os.environ, name: value})
-                self.wait_until(lambda: len(marked(mark)) >= 2, "no worker came up")
+                self.wait_until(lambda: len(processes_with(mark)) >= 2, "no worker came up")
                 time.sleep(0.3)
                 run.send_signal(signal_number)
                 self.assertEqual(run.wait(30), code)
-                self.wait_until(lambda: not marked(mark), "workers were left behind")
+                self.wait_until(lambda: not processes_with(mark), "workers were left behind")
                 self.assertFalse(os.path.exists(out))
 
     def wait_until(self, condition, message):
@@ -143,19 +143,6 @@ class List(CommandLine):
         process = vaemark("lits")
         self.assert_exit(process, 2)
         self.assertIn("'list'", process.stderr)
-
-
-def marked(mark):
-    """Processes that carry the mark in their environment."""
-    found = []
-    for pid in filter(str.isdigit, os.listdir("/proc")):
-        try:
-            with open(f"/proc/{pid}/environ", "rb") as f:
-                if mark.encode() in f.read().split(b"\0"):
-                    found.append(int(pid))
-        except OSError:
-            pass
-    return found
 
 
 if __name__ == "__main__":

@@ -1,45 +1,17 @@
 /* What is read of /proc and /sys, on machines made of a folder: both versions of cgroups, and files that are missing.
  */
 #include <criterion/criterion.h>
-#include <errno.h>
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
-#include <unistd.h>
 
 #include "harness/system.h"
 #include "harness/worker/host.h"
 #include "harness/worker/memory_limit.h"
+#include "tests/harness/support_root.h"
 
-static char root[64];
-
-static void set_up(void) {
-    strcpy(root, "/tmp/vaemark-root-XXXXXX");
-    cr_assert(mkdtemp(root));
-    setenv("VAEMARK_SYSTEM_ROOT", root, 1);
-}
-
-static void tear_down(void) {
-    char command[128];
-    snprintf(command, sizeof command, "rm -rf %s", root);
-    cr_assert_eq(system(command), 0);
-}
-
-static void put(const char *path, const char *text) {
-    char full[512];
-    snprintf(full, sizeof full, "%s%s", root, path);
-    for (char *slash = strchr(full + strlen(root) + 1, '/'); slash; slash = strchr(slash + 1, '/')) {
-        *slash = '\0';
-        cr_assert(mkdir(full, 0777) == 0 || errno == EEXIST);
-        *slash = '/';
-    }
-    FILE *file = fopen(full, "w");
-    cr_assert(file && fputs(text, file) >= 0 && fclose(file) == 0);
-}
-
-TestSuite(system, .init = set_up, .fini = tear_down);
+TestSuite(system, .init = support_root_make, .fini = support_root_remove);
 
 Test(system, missing_files_are_unknown) {
     struct system_cgroup cgroup;
@@ -57,7 +29,7 @@ Test(system, missing_files_are_unknown) {
 
 Test(system, fields_are_whole_names) {
     char text[16];
-    put("/proc/x", "model name\t: long\nmodel\t\t: 85\noom_kill_disable 0\noom_kill 7\nempty\n");
+    support_root_put("/proc/x", "model name\t: long\nmodel\t\t: 85\noom_kill_disable 0\noom_kill 7\nempty\n");
     cr_expect(system_read_field("/proc/x", "model", text, sizeof text));
     cr_expect_str_eq(text, "name\t: long", "the first that fits; callers ask for the whole name");
     cr_expect(system_read_field("/proc/x", "model name", text, sizeof text));
@@ -68,15 +40,15 @@ Test(system, fields_are_whole_names) {
 
 Test(system, version_2_of_cgroups) {
     struct system_cgroup cgroup;
-    put("/proc/self/cgroup", "0::/user/job\n");
-    put("/sys/fs/cgroup/user/job/memory.max", "max\n");
-    put("/sys/fs/cgroup/user/job/memory.events", "low 0\noom 3\noom_kill 2\n");
-    put("/sys/fs/cgroup/user/memory.max", "1000000\n");
-    put("/sys/fs/cgroup/user/memory.current", "400000\n");
-    put("/sys/fs/cgroup/user/memory.stat", "anon 1\ninactive_file 50000\n");
-    put("/sys/fs/cgroup/user/job/cpu.max", "150000 100000\n");
-    put("/sys/fs/cgroup/user/cpu.max", "max 100000\n");
-    put("/proc/meminfo", "MemAvailable: 100000 kB\n");
+    support_root_put("/proc/self/cgroup", "0::/user/job\n");
+    support_root_put("/sys/fs/cgroup/user/job/memory.max", "max\n");
+    support_root_put("/sys/fs/cgroup/user/job/memory.events", "low 0\noom 3\noom_kill 2\n");
+    support_root_put("/sys/fs/cgroup/user/memory.max", "1000000\n");
+    support_root_put("/sys/fs/cgroup/user/memory.current", "400000\n");
+    support_root_put("/sys/fs/cgroup/user/memory.stat", "anon 1\ninactive_file 50000\n");
+    support_root_put("/sys/fs/cgroup/user/job/cpu.max", "150000 100000\n");
+    support_root_put("/sys/fs/cgroup/user/cpu.max", "max 100000\n");
+    support_root_put("/proc/meminfo", "MemAvailable: 100000 kB\n");
     system_read_cgroup(&cgroup);
     cr_expect_eq(cgroup.memory_limit_bytes, 1000000);
     cr_expect_eq(cgroup.memory_left_bytes, 650000);
@@ -89,19 +61,19 @@ Test(system, version_2_of_cgroups) {
 /* As in a container: the path is the host's, and the mount shows our group at its root. */
 Test(system, version_1_of_cgroups) {
     struct system_cgroup cgroup;
-    put("/proc/self/cgroup", "5:memory:/docker/abc\n3:cpu,cpuacct:/docker/abc\n0::/\n");
-    put("/sys/fs/cgroup/memory/memory.limit_in_bytes", "2000000\n");
-    put("/sys/fs/cgroup/memory/memory.usage_in_bytes", "500000\n");
-    put("/sys/fs/cgroup/memory/memory.oom_control", "oom_kill_disable 0\nunder_oom 0\noom_kill 4\n");
-    put("/sys/fs/cgroup/cpu,cpuacct/cpu.cfs_quota_us", "50000\n");
-    put("/sys/fs/cgroup/cpu,cpuacct/cpu.cfs_period_us", "100000\n");
+    support_root_put("/proc/self/cgroup", "5:memory:/docker/abc\n3:cpu,cpuacct:/docker/abc\n0::/\n");
+    support_root_put("/sys/fs/cgroup/memory/memory.limit_in_bytes", "2000000\n");
+    support_root_put("/sys/fs/cgroup/memory/memory.usage_in_bytes", "500000\n");
+    support_root_put("/sys/fs/cgroup/memory/memory.oom_control", "oom_kill_disable 0\nunder_oom 0\noom_kill 4\n");
+    support_root_put("/sys/fs/cgroup/cpu,cpuacct/cpu.cfs_quota_us", "50000\n");
+    support_root_put("/sys/fs/cgroup/cpu,cpuacct/cpu.cfs_period_us", "100000\n");
     system_read_cgroup(&cgroup);
     cr_expect_eq(cgroup.memory_limit_bytes, 2000000);
     cr_expect_eq(cgroup.memory_left_bytes, 1500000);
     cr_expect_eq(cgroup.cpu_limit, 0.5);
     cr_expect_eq(cgroup.oom_kills, 4);
-    put("/sys/fs/cgroup/memory/memory.limit_in_bytes", "9223372036854771712\n");
-    put("/sys/fs/cgroup/cpu,cpuacct/cpu.cfs_quota_us", "-1\n");
+    support_root_put("/sys/fs/cgroup/memory/memory.limit_in_bytes", "9223372036854771712\n");
+    support_root_put("/sys/fs/cgroup/cpu,cpuacct/cpu.cfs_quota_us", "-1\n");
     system_read_cgroup(&cgroup);
     cr_expect(isnan(cgroup.memory_limit_bytes) && isnan(cgroup.cpu_limit), "the largest number means no limit");
 }

@@ -117,6 +117,20 @@ static void free_inputs(struct graph_case *c) {
     c->inputs.count = 0;
 }
 
+void graph_case_decoder(struct graph_case *c, int32_t factor) {
+    struct builder b;
+    builder_begin(&b);
+    value x = builder_input(&b, "latents", 4, 4, 1);
+    x = builder_conv2d(&b, x, (struct conv2d_options){.in = 4, .out = 24}, "conv_in");
+    value y = builder_group_norm(&b, x, 24, 4, 1e-6, "mid.group_norm");
+    const value q = builder_linear(&b, y, 24, 24, "mid.to_q"), k = builder_linear(&b, y, 24, 24, "mid.to_k");
+    const value v = builder_linear(&b, y, 24, 24, "mid.to_v");
+    y = builder_linear(&b, builder_attention(&b, q, k, v, "mid"), 24, 24, "mid.to_out.0");
+    x = builder_upsample_nearest(&b, builder_add(&b, x, y), factor);
+    x = builder_silu(&b, builder_group_norm(&b, x, 24, 4, 1e-6, "norm_out"));
+    graph_case_init(c, &b, builder_conv2d(&b, x, (struct conv2d_options){.in = 24, .out = 3}, "conv_out"), 5);
+}
+
 void graph_case_inputs(struct graph_case *c, int64_t images, int64_t height, int64_t width, float mean, uint64_t seed) {
     free_inputs(c);
     for (size_t i = 0; i < c->graph->input_count; i++) {

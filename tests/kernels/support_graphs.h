@@ -27,6 +27,8 @@ struct graph_case {
 };
 /* Takes the builder's graph; fails the test where it is not one. Parameters get random values from `seed`. */
 void graph_case_init(struct graph_case *c, struct builder *b, value output, uint64_t seed);
+/* A small decoder of 4 channels with everything in it: attention to fuse, norms, a residual, upsampling by `factor`. */
+void graph_case_decoder(struct graph_case *c, int32_t factor);
 /* Inputs (images, channels, height x scale, width x scale), random around `mean`. */
 void graph_case_inputs(struct graph_case *c, int64_t images, int64_t height, int64_t width, float mean, uint64_t seed);
 void graph_case_free(struct graph_case *c);

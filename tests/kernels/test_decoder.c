@@ -8,19 +8,8 @@
 #include "kernels/cpu/cpu.h"
 #include "tests/kernels/support_graphs.h"
 
-/* A small decoder with everything in it: attention to fuse, norms, residuals, upsampling. */
 static void make_case(struct graph_case *c) {
-    struct builder b;
-    builder_begin(&b);
-    value x = builder_input(&b, "latents", 4, 4, 1);
-    x = builder_conv2d(&b, x, (struct conv2d_options){.in = 4, .out = 24}, "conv_in");
-    value y = builder_group_norm(&b, x, 24, 4, 1e-6, "mid.group_norm");
-    const value q = builder_linear(&b, y, 24, 24, "mid.to_q"), k = builder_linear(&b, y, 24, 24, "mid.to_k");
-    const value v = builder_linear(&b, y, 24, 24, "mid.to_v");
-    y = builder_linear(&b, builder_attention(&b, q, k, v, "mid"), 24, 24, "mid.to_out.0");
-    x = builder_upsample_nearest(&b, builder_add(&b, x, y), 2);
-    x = builder_silu(&b, builder_group_norm(&b, x, 24, 4, 1e-6, "norm_out"));
-    graph_case_init(c, &b, builder_conv2d(&b, x, (struct conv2d_options){.in = 24, .out = 3}, "conv_out"), 5);
+    graph_case_decoder(c, 2);
     graph_case_inputs(c, 2, 6, 5, 0.0f, 6);
 }
 

@@ -19,17 +19,7 @@ static struct vaemark_option option_text(const char *key, const char *text) {
 /* Attention and norms see their whole tile, so that a decode in other tiles is another picture. */
 static void make_case(struct graph_case *c, const struct graph_tiling *tiling, int32_t factor, int64_t batch,
                       int64_t height, int64_t width) {
-    struct builder b;
-    builder_begin(&b);
-    value x = builder_input(&b, "latents", 4, 4, 1);
-    x = builder_conv2d(&b, x, (struct conv2d_options){.in = 4, .out = 24}, "conv_in");
-    value y = builder_group_norm(&b, x, 24, 4, 1e-6, "mid.group_norm");
-    const value q = builder_linear(&b, y, 24, 24, "mid.to_q"), k = builder_linear(&b, y, 24, 24, "mid.to_k");
-    const value v = builder_linear(&b, y, 24, 24, "mid.to_v");
-    y = builder_linear(&b, builder_attention(&b, q, k, v, "mid"), 24, 24, "mid.to_out.0");
-    x = builder_upsample_nearest(&b, builder_add(&b, x, y), factor);
-    x = builder_silu(&b, builder_group_norm(&b, x, 24, 4, 1e-6, "norm_out"));
-    graph_case_init(c, &b, builder_conv2d(&b, x, (struct conv2d_options){.in = 24, .out = 3}, "conv_out"), 5);
+    graph_case_decoder(c, factor);
     graph_case_inputs(c, batch, height, width, 0.0f, 6);
     c->graph->tiling = *tiling;
     c->graph->tiling.factor = factor;

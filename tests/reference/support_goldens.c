@@ -219,3 +219,11 @@ void support_goldens_expect(const struct goldens_trial *trial, const char *paren
         cr_assert_gt(sum.passed, 0, "no golden ran");
     }
 }
+
+struct model *support_open_preset(const char *name) {
+    struct model *model = NULL;
+    struct error error = {.status = VAEMARK_OK};
+    const char *path = support_path("%s/models/%s/config.json", support_source(), name);
+    cr_assert_eq(model_open_config(path, name, &model, &error), VAEMARK_OK, "%s: %s", error.where, error.message);
+    return model;
+}

@@ -7,6 +7,7 @@
 
 #include "reference/model.h"
 #include "tests/reference/support_files.h"
+#include "tests/reference/support_goldens.h"
 
 struct published {
     const char *name;
@@ -23,14 +24,6 @@ static const struct published PUBLISHED[] = {
     {"taesd3", 1229443, 67, 141.407, 565.627, 16},   {"taef1", 1229443, 67, 141.407, 565.627, 16},
     {"taef2", 1338499, 79, 142.288, 569.150, 32},    {"consistency", 621277702, 407, 67264.379, 269056.640, 4},
 };
-
-static struct model *open_preset(const char *name) {
-    struct model *model = NULL;
-    struct error error = {.status = VAEMARK_OK};
-    const char *path = support_path("%s/models/%s/config.json", support_source(), name);
-    cr_assert_eq(model_open_config(path, name, &model, &error), VAEMARK_OK, "%s: %s", error.where, error.message);
-    return model;
-}
 
 /* At latents of side x side. */
 static double gflop_of(const struct model *model, int64_t latent_channels, int64_t side) {
@@ -58,7 +51,7 @@ static void check_gflop(const char *name, double found, double published) {
 Test(presets, hold_the_published_parameters_and_flops) {
     for (size_t i = 0; i < sizeof PUBLISHED / sizeof PUBLISHED[0]; i++) {
         const struct published *p = &PUBLISHED[i];
-        struct model *model = open_preset(p->name);
+        struct model *model = support_open_preset(p->name);
         cr_expect_eq(graph_parameter_elements(model->graph), p->parameters, "%s: %" PRIu64 " parameters", p->name,
                      graph_parameter_elements(model->graph));
         cr_expect_eq(model->graph->parameter_count, p->tensors, "%s: %zu tensors", p->name,
@@ -73,7 +66,7 @@ Test(presets, hold_the_published_parameters_and_flops) {
 Test(presets, minis_open) {
     static const char *const MINIS[] = {"sd15-mini", "flux1-mini", "kl-noattn-mini", "taesd-mini", "consistency-mini"};
     for (size_t i = 0; i < sizeof MINIS / sizeof MINIS[0]; i++) {
-        model_free(open_preset(MINIS[i]));
+        model_free(support_open_preset(MINIS[i]));
     }
 }
 

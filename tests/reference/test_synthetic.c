@@ -15,14 +15,6 @@
 #include "tests/reference/support_files.h"
 #include "tests/reference/support_goldens.h"
 
-static struct model *open_preset(const char *name) {
-    struct model *model = NULL;
-    struct error error = {.status = VAEMARK_OK};
-    const char *path = support_path("%s/models/%s/config.json", support_source(), name);
-    cr_assert_eq(model_open_config(path, name, &model, &error), VAEMARK_OK, "%s: %s", error.where, error.message);
-    return model;
-}
-
 static void synthesize(const struct vaemark_graph *graph, uint64_t seed, const char *path) {
     struct error error = {.status = VAEMARK_OK};
     cr_assert_eq(weights_synthesize(graph, seed, path, &error), VAEMARK_OK, "%s: %s", error.where, error.message);
@@ -50,7 +42,7 @@ Test(synthetic, weights_are_the_same_bits_on_every_machine) {
     for (size_t i = 0; i < sizeof EXPECTED / sizeof EXPECTED[0]; i++) {
         char hex[65];
         struct error error = {.status = VAEMARK_OK};
-        struct model *model = open_preset(EXPECTED[i].name);
+        struct model *model = support_open_preset(EXPECTED[i].name);
         const char *path = support_path("%s/%s.safetensors", folder, EXPECTED[i].name);
         synthesize(model->graph, 0, path);
         cr_assert_eq(hash_file(path, hex, &error), VAEMARK_OK, "%s", error.message);
@@ -114,7 +106,7 @@ static ino_t inode_of(const char *path) {
 /* A whole file is kept; one that is damaged, or of another shape, is made anew. */
 Test(synthetic, files_that_are_there_are_kept_if_they_are_whole) {
     char before[65], after[65];
-    struct model *model = open_preset("taesd-mini");
+    struct model *model = support_open_preset("taesd-mini");
     const char *path = support_path("%s/x.safetensors", support_folder());
     synthesize(model->graph, 0, path);
     ino_t inode = inode_of(path);
@@ -125,7 +117,7 @@ Test(synthetic, files_that_are_there_are_kept_if_they_are_whole) {
     synthesize(model->graph, 0, path);
     hash_file(path, after, NULL);
     cr_expect_str_eq(after, before);
-    struct model *other = open_preset("kl-noattn-mini");
+    struct model *other = support_open_preset("kl-noattn-mini");
     synthesize(other->graph, 0, path);
     hash_file(path, after, NULL);
     cr_expect_str_neq(after, before);
@@ -137,7 +129,7 @@ Test(synthetic, several_processes_may_write_at_once) {
     enum { PROCESSES = 4 };
     char wanted[65], found[65];
     pid_t children[PROCESSES];
-    struct model *model = open_preset("taesd-mini");
+    struct model *model = support_open_preset("taesd-mini");
     const char *folder = support_folder();
     const char *path = support_path("%s/x.safetensors", folder);
     for (int i = 0; i < PROCESSES; i++) {
@@ -163,7 +155,7 @@ Test(synthetic, several_processes_may_write_at_once) {
 }
 
 Test(synthetic, a_folder_that_is_not_there_is_an_error_that_names_it) {
-    struct model *model = open_preset("taesd-mini");
+    struct model *model = support_open_preset("taesd-mini");
     struct error error = {.status = VAEMARK_OK};
     cr_expect_eq(weights_synthesize(model->graph, 0, "/nowhere/at/all.safetensors", &error), VAEMARK_IO_ERROR);
     cr_expect_not_null(strstr(error.where, "/nowhere/at/all.safetensors"), "%s", error.where);
@@ -172,7 +164,7 @@ Test(synthetic, a_folder_that_is_not_there_is_an_error_that_names_it) {
 
 /* Whatever changes the numbers must change the name, or an old file is taken for a new one. */
 Test(synthetic, cache_names_follow_what_they_stand_for) {
-    struct model *model = open_preset("taesd-mini"), *other = open_preset("taesd");
+    struct model *model = support_open_preset("taesd-mini"), *other = support_open_preset("taesd");
     struct graph_parameter *parameter = &model->graph->parameters[0];
     char *name = weights_synthetic_name(model->graph, "m", 0);
     char *again = weights_synthetic_name(model->graph, "m", 0);
@@ -254,7 +246,7 @@ Test(synthetic, pictures_have_contrast) {
                                         "consistency-mini", "taesd",      "taef2"};
     const char *folder = support_folder();
     for (size_t i = 0; i < sizeof NAMES / sizeof NAMES[0]; i++) {
-        struct model *model = open_preset(NAMES[i]);
+        struct model *model = support_open_preset(NAMES[i]);
         struct error error = {.status = VAEMARK_OK};
         struct vaemark_tensor image = {.name = "image"};
         const char *path = support_path("%s/%s.safetensors", folder, NAMES[i]);
