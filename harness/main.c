@@ -15,8 +15,8 @@ static const struct command {
     {"list", "list backends, models, suites, cases or checks", command_list},
     {"show", "show what a run recorded, for people or as JSON or CSV", command_show},
     {"decode", "decode latents once, to a picture or a tensor file", command_decode},
-    {"compare", "stored runs side by side: what got worse, what got better", command_compare},
-    {"report", "one page of a run, or of several, with plots and pictures", command_report},
+    {"compare", "lay stored runs side by side: what got worse, what got better", command_compare},
+    {"report", "write a page of a run, or of several, with plots and pictures", command_report},
     {"oracle", "keep reference images: list, build, verify, export, import", command_oracle},
     {"doctor", "tell what this machine is, what it can do and what to improve", command_doctor},
     {"serve", "be a worker (started by vaemark itself)", command_serve},
@@ -30,7 +30,12 @@ static void print_help(void) {
     for (size_t i = 0; i < COMMAND_COUNT; i++) {
         printf("  %-8s %s\n", commands[i].name, commands[i].summary);
     }
-    printf("\n'vaemark COMMAND --help' tells more. Start with: vaemark run --suite smoke\n");
+    printf("\n'vaemark COMMAND --help' tells more; --version prints the version.\n\n"
+           "Examples:\n"
+           "  vaemark run --suite smoke --out run.h5\n"
+           "  vaemark report run.h5 --out out\n"
+           "Exit codes: 0 passed or done, 1 failed, 2 usage or bad input, 3 inconclusive, 4 the harness failed,\n"
+           "130 interrupted.\n");
 }
 
 static int complain(const char *word) {

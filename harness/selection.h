@@ -20,7 +20,7 @@ struct selection {
 
 /* The options of a selection, to be spliced into a command's table. */
 #define SELECTION_OPTIONS                                                                                \
-    {"suite", "NAME|FILE", "the suite to run (default smoke)"},                                          \
+    {"suite", "NAME|FILE", "a suite's name, or its file (default smoke)"},                               \
         {"decoder", "DECODER", "a decoder under test, as cpu,threads=1 or exec:'CMD'; may be repeated"}, \
         {"backend", "LIST", "short for plain decoders: reference,cpu"},                                  \
         {"model", "LIST", "only these models of the suite"},                                             \

@@ -30,7 +30,10 @@ static const struct cli_usage usage = {
             {"json", NULL, "as one JSON document"},
             {"markdown", "FILE", "as Markdown, for a pull request; - is standard output"},
             {0}},
-    .epilogue = "Exit codes: 0 compared, whatever was found; 2 wrong use or not a result file; 3 no case in common;\n"
+    .epilogue = "Examples:\n"
+                "  vaemark compare before.h5 after.h5 --only changed\n"
+                "  vaemark compare before.h5 after.h5 --markdown compare.md\n"
+                "Exit codes: 0 compared, whatever was found, 2 usage or not a result file, 3 no case in common,\n"
                 "4 writing failed.",
 };
 

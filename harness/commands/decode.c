@@ -48,7 +48,9 @@ static const struct cli_usage usage = {
         "complete new one.",
     .options = option_table,
     .epilogue =
-        "Example: vaemark decode --model taef2 --latents models/taef2/portrait.safetensors --out portrait.png\n"
+        "Examples:\n"
+        "  vaemark decode --weights path/to/vae --latents latents.safetensors --out image.npy --tiling\n"
+        "  vaemark decode --model taef2 --latents models/taef2/portrait.safetensors --out portrait.png\n"
         "Exit codes: 0 decoded, 1 the decoder failed or crashed, 2 usage, bad input or an option that is refused,\n"
         "4 the harness failed.",
 };

@@ -25,8 +25,12 @@ static const struct cli_usage usage = {
     .synopsis = "vaemark doctor [--quick] [--json] [--decoder DECODER]...",
     .description =
         "Tells what this machine is, measures its peaks and its noise, which backends run and why others do\n"
-        "not, and what would improve it. Takes about ten seconds; exits with 0 whatever it finds.",
+        "not, and what would improve it. Takes about ten seconds.",
     .options = options,
+    .epilogue = "Examples:\n"
+                "  vaemark doctor --quick\n"
+                "  vaemark doctor --json --decoder plugin:./vendor.so\n"
+                "Exit codes: 0 whatever was found, 2 usage, 4 writing failed.",
 };
 
 static enum vaemark_status take(void *context, const char *option, const char *value, struct error *error) {

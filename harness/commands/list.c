@@ -31,6 +31,10 @@ static const struct cli_usage usage = {
     .synopsis = "vaemark list backends | models | suites | cases | checks [--json]",
     .description = "Lists what there is. 'cases' takes the options of 'run' and shows what they select.",
     .options = options,
+    .epilogue = "Examples:\n"
+                "  vaemark list models\n"
+                "  vaemark list cases --suite conformance --model taesd-mini\n"
+                "Exit codes: 0 listed, 2 usage or bad input, 4 writing failed.",
 };
 
 static enum vaemark_status take(void *context, const char *option, const char *value, struct error *error) {

@@ -127,11 +127,12 @@ static void print_help(void) {
     for (size_t i = 0; i < VERB_COUNT; i++) {
         printf("  %-8s %s\n", verbs[i].name, verbs[i].summary);
     }
-    printf("\nExamples:\n"
-           "  vaemark oracle build --suite full\n"
-           "  vaemark oracle export --suite full --out full-oracles.safetensors\n"
-           "  vaemark oracle import full-oracles.safetensors\n"
-           "\n'vaemark oracle VERB --help' tells more.\n");
+    printf(
+        "\n'vaemark oracle VERB --help' tells more.\n\nExamples:\n"
+        "  vaemark oracle build --suite full\n"
+        "  vaemark oracle export --suite full --out full-oracles.safetensors\n"
+        "  vaemark oracle import full-oracles.safetensors\n"
+        "Exit codes: 0 done, 1 'verify' found damage, 2 usage or bad input, 4 the store cannot be read or written.\n");
 }
 
 int command_oracle(int argc, char **argv) {

@@ -24,7 +24,7 @@ static const struct cli_usage usage = {
     .epilogue = "Examples:\n"
                 "  vaemark oracle list\n"
                 "  vaemark oracle list --suite full --json\n"
-                "Exit codes: 0, also where some are missing; 2 usage or bad input; 4 the store cannot be read.",
+                "Exit codes: 0 listed, also where some are missing, 2 usage or bad input, 4 the store cannot be read.",
 };
 
 /* One line of the list. */

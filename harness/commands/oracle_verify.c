@@ -9,8 +9,7 @@
 #include "harness/worker/worker.h"
 
 static const struct cli_option options[] = {
-    {"repair", NULL,
-     "move what is damaged out of the way (KEY.safetensors.damaged), remove what killed processes left"},
+    {"repair", NULL, "set what is damaged aside (KEY.safetensors.damaged), remove what killed processes left"},
     {"recompute", NULL, "also compute the suite's oracles that are there anew, and compare"},
     SELECTION_OPTIONS,
     {"threads", "N", "threads of the reference (default 0: all CPUs)"},
@@ -30,8 +29,8 @@ static const struct cli_usage usage = {
         "Examples:\n"
         "  vaemark oracle verify --repair\n"
         "  vaemark oracle verify --recompute --suite full --model taesd\n"
-        "Exit codes: 0 all are whole, or were moved out of the way; 1 some are damaged or differ; 2 usage or bad\n"
-        "input; 4 the store cannot be read.",
+        "Exit codes: 0 all are whole, or were moved out of the way, 1 some are damaged or differ, 2 usage or bad\n"
+        "input, 4 the store cannot be read.",
 };
 
 static void release(struct oracle_entry *entry) {

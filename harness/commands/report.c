@@ -26,7 +26,10 @@ static const struct cli_usage usage = {
         "it: the plots as SVG and PNG (drawn by gnuplot) and the pictures as PNG. Several runs are laid side by side,\n"
         "each called by its file's name. Files of the same names are replaced.",
     .options = (const struct cli_option[]){{"out", "DIR", "the folder to write into, made if needed"}, {0}},
-    .epilogue = "Exit codes: 0 written, 2 wrong use or not a result file, 4 something could not be written or drawn.",
+    .epilogue = "Examples:\n"
+                "  vaemark report run.h5 --out out\n"
+                "  vaemark report before.h5 after.h5 --out out\n"
+                "Exit codes: 0 written, 2 usage or not a result file, 4 something could not be written or drawn.",
 };
 
 static enum vaemark_status take(void *context, const char *option, const char *value, struct error *error) {

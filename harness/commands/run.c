@@ -29,6 +29,9 @@ static const struct cli_usage usage = {
         "reference, timed, and recorded. Ends with a table and a result file.",
     .options = options,
     .epilogue =
+        "Examples:\n"
+        "  vaemark run --suite smoke --out out/run.h5\n"
+        "  vaemark run --backend cpu --model sd15-mini --case '*/fuse_qkv/*'\n"
         "DECODER is a backend and options: cpu | cpu,fuse_qkv=on | plugin:./vendor.so | exec:'python3 worker.py'.\n"
         "Exit codes: 0 passed, 1 failed, 2 usage or bad input, 3 inconclusive, 4 the harness failed, 130 interrupted.",
 };

@@ -26,6 +26,7 @@ static const struct cli_usage usage = {
         "$" WIRE_SOCKET_VARIABLE " names, with tensors in the memory that $" WIRE_SEGMENT_VARIABLE " names.\n"
         "vaemark starts it itself for everything that decodes; there is no need to start it by hand.",
     .options = options,
+    .epilogue = "Exit codes: 0 its harness is done with it, 2 usage, or not started by vaemark, 4 the worker failed.",
 };
 
 static enum vaemark_status take(void *context, const char *option, const char *value, struct error *error) {

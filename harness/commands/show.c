@@ -35,8 +35,11 @@ static const struct cli_usage usage = {
             {"csv", "TABLE", "one table as CSV: cases, checks, samples, models, images, trace, oracle, memory"},
             EXPORT_OPTIONS,
             {0}},
-    .epilogue = "Exit codes: 0 shown, 2 wrong use, no such case, or not a result file, 4 writing failed.\n"
-                "Python reads the file directly: docs/result-schema.md has each column.",
+    .epilogue = "Python reads the file directly: docs/result-schema.md has each column.\n\n"
+                "Examples:\n"
+                "  vaemark show run.h5\n"
+                "  vaemark show run.h5 '*/cpu/fp32/fuse_qkv/*'\n"
+                "Exit codes: 0 shown, 2 usage, no such case, or not a result file, 4 writing failed.",
 };
 
 static enum vaemark_status choose_table(struct show_options *options, const char *name, struct error *error) {
