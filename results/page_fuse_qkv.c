@@ -22,18 +22,22 @@ static void write_sentence(struct page *page) {
     free(text);
 }
 
+enum { LEAST_SAMPLES = 6 }; /* fewer have no 95 % interval */
+
 /* Two medians are called different only where their intervals do not meet, and even then one launch is one launch. */
 static void describe_change(char text[LATENCY_TEXT_BYTES], const struct case_row *off, const struct case_row *on) {
     double percent = 100 * (on->latency_median_ns / off->latency_median_ns - 1);
     bool apart = on->latency_low_ns > off->latency_high_ns || on->latency_high_ns < off->latency_low_ns;
-    bool samples = off->sample_count > 1 && on->sample_count > 1;
+    int64_t samples = off->sample_count < on->sample_count ? off->sample_count : on->sample_count;
+    char few[32];
+    snprintf(few, sizeof few, "n=%lld", (long long)(samples > 0 ? samples : 1));
     if (!isfinite(percent)) {
         snprintf(text, LATENCY_TEXT_BYTES, "-");
     } else {
         snprintf(text, LATENCY_TEXT_BYTES, "%+.*f %% (%s)", fabs(percent) < 9.95 ? 1 : 0, percent,
-                 !samples ? "n=1"
-                 : apart  ? "apart"
-                          : "overlap");
+                 samples < LEAST_SAMPLES ? few
+                 : apart                 ? "apart"
+                                         : "overlap");
     }
 }
 

@@ -8,8 +8,6 @@
 
 #include "results/beside.h"
 
-enum { NAME_BYTES = 200 }; /* file systems take 255, and ".png" and ".PID.part" are to come */
-
 bool picture_encode_png(void **bytes, size_t *size_bytes, const uint8_t *pixels, int64_t height, int64_t width,
                         struct results_error *error) {
     *bytes = NULL;
@@ -46,8 +44,9 @@ bool picture_write_png(const char *path, const uint8_t *pixels, int64_t height, 
     return done;
 }
 
-static void make_name(char name[NAME_BYTES], const struct image_row *row) {
-    snprintf(name, NAME_BYTES, "%s_%s", row->case_id, row->kind);
+static void make_name(char name[PICTURE_NAME_BYTES], const struct image_row *row) {
+    enum { LONGEST = 200 }; /* a number and ".png" are to come */
+    snprintf(name, LONGEST, "%s_%s", row->case_id, row->kind);
     static const char allowed[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789.+-";
     for (char *at = name; *at; at++) {
         if (!strchr(allowed, *at) || (at == name && (*at == '.' || *at == '-'))) {
@@ -60,26 +59,30 @@ static void make_name(char name[NAME_BYTES], const struct image_row *row) {
 static size_t count_namesakes(const struct record *record, size_t index, const char *name) {
     size_t count = 0;
     for (size_t i = 0; i < index; i++) {
-        char other[NAME_BYTES];
+        char other[PICTURE_NAME_BYTES];
         make_name(other, RECORD_ROW(record, TABLE_IMAGES, i, image_row));
         count += strcasecmp(other, name) == 0;
     }
     return count;
 }
 
+void picture_file_name(char name[PICTURE_NAME_BYTES], const struct record *record, size_t index) {
+    make_name(name, RECORD_ROW(record, TABLE_IMAGES, index, image_row));
+    size_t namesakes = count_namesakes(record, index, name);
+    size_t used = strlen(name);
+    if (namesakes > 0) {
+        used += (size_t)snprintf(name + used, PICTURE_NAME_BYTES - used, "_%zu", namesakes + 1);
+    }
+    snprintf(name + used, PICTURE_NAME_BYTES - used, ".png");
+}
+
 bool pictures_write(const struct record *record, const char *folder, struct results_error *error) {
     for (size_t i = 0; i < record->tables[TABLE_IMAGES].count && i < record->image_count; i++) {
-        const struct image_row *row = RECORD_ROW(record, TABLE_IMAGES, i, image_row);
         const struct record_image *image = &record->images[i];
-        char name[NAME_BYTES];
-        char number[32] = "";
+        char name[PICTURE_NAME_BYTES];
         char *path = NULL;
-        make_name(name, row);
-        size_t namesakes = count_namesakes(record, i, name);
-        if (namesakes > 0) {
-            snprintf(number, sizeof number, "_%zu", namesakes + 1);
-        }
-        if (asprintf(&path, "%s/%s%s.png", folder, name, number) < 0) {
+        picture_file_name(name, record, i);
+        if (asprintf(&path, "%s/%s", folder, name) < 0) {
             return results_fail(error, "%s: out of memory", folder);
         }
         bool done = picture_write_png(path, image->pixels, image->height, image->width, error);
@@ -89,4 +92,37 @@ bool pictures_write(const struct record *record, const char *folder, struct resu
         }
     }
     return true;
+}
+
+/* ---- Smaller pictures ---- */
+
+static uint8_t shrink_square(const struct record_image *image, int64_t y, int64_t x, int64_t factor,
+                             bool keep_largest) {
+    int64_t sum = 0, count = 0;
+    uint8_t largest = 0;
+    for (int64_t i = y; i < y + factor && i < image->height; i++) {
+        for (int64_t j = x; j < x + factor * 3 && j < image->width * 3; j += 3) {
+            uint8_t value = image->pixels[i * image->width * 3 + j];
+            sum += value;
+            largest = value > largest ? value : largest;
+            count++;
+        }
+    }
+    return keep_largest ? largest : (uint8_t)((sum + count / 2) / count);
+}
+
+uint8_t *picture_shrink(const struct record_image *image, int64_t factor, bool keep_largest,
+                        struct record_image *smaller) {
+    smaller->height = (image->height + factor - 1) / factor;
+    smaller->width = (image->width + factor - 1) / factor;
+    smaller->pixels = malloc((size_t)(smaller->height * smaller->width * 3) + 1);
+    uint8_t *at = smaller->pixels;
+    for (int64_t y = 0; at && y < smaller->height; y++) {
+        for (int64_t x = 0; x < smaller->width; x++) {
+            for (int64_t channel = 0; channel < 3; channel++) {
+                *at++ = shrink_square(image, y * factor, x * factor * 3 + channel, factor, keep_largest);
+            }
+        }
+    }
+    return smaller->pixels;
 }

@@ -169,6 +169,32 @@ static void print_what_went_right(FILE *out, const struct verdicts *v) {
     }
 }
 
+/* Is this case undecided for the same reason as the one at `first`? */
+static bool is_alike(const struct verdicts *v, size_t first, size_t index) {
+    const struct case_row *a = case_at(v, first), *b = case_at(v, index);
+    return v->of_case[index] == FUSE_QKV_UNDECIDED && strcmp(a->outcome, b->outcome) == 0 &&
+           strcmp(a->reason, b->reason) == 0;
+}
+
+static size_t count_alike(const struct verdicts *v, size_t first, size_t end) {
+    size_t count = 0;
+    for (size_t i = 0; i < end; i++) {
+        count += is_alike(v, first, i);
+    }
+    return count;
+}
+
+static void print_alike(FILE *out, const struct verdicts *v, size_t first) {
+    size_t count = count_alike(v, first, case_count(v));
+    size_t done = 0;
+    for (size_t i = first; i < case_count(v); i++) {
+        if (is_alike(v, first, i)) {
+            fprintf(out, "%s%s", done == 0 ? "" : done + 1 == count ? " and " : ", ", case_at(v, i)->id);
+            done++;
+        }
+    }
+}
+
 static void print_undecided(FILE *out, const struct verdicts *v, bool brief) {
     size_t count = count_verdicts(v, FUSE_QKV_UNDECIDED);
     if (brief && count > 0) {
@@ -176,10 +202,11 @@ static void print_undecided(FILE *out, const struct verdicts *v, bool brief) {
         return;
     }
     for (size_t i = 0; i < case_count(v); i++) {
-        if (v->of_case[i] == FUSE_QKV_UNDECIDED) {
-            const struct case_row *row = case_at(v, i);
-            fprintf(out, "fuse-QKV was not decided in %s (%s%s%s).\n", row->id, row->outcome,
-                    row->reason[0] ? ": " : "", row->reason);
+        const struct case_row *row = case_at(v, i);
+        if (v->of_case[i] == FUSE_QKV_UNDECIDED && count_alike(v, i, i) == 0) {
+            fprintf(out, "fuse-QKV was not decided in ");
+            print_alike(out, v, i);
+            fprintf(out, " (%s%s%s).\n", row->outcome, row->reason[0] ? ": " : "", row->reason);
         }
     }
 }

@@ -9,6 +9,7 @@
 
 #include "results/combined.h"
 #include "results/fuse_qkv.h"
+#include "results/picture.h"
 #include "support.h"
 
 static char *read_page(const char *folder) {
@@ -126,6 +127,57 @@ Test(page, nothing_unknown_is_written_as_a_number) {
     EXPECT_IN(page, "unknown VAE type");
     EXPECT_IN(page, "no outcome");
     EXPECT_IN(page, "error, times an unknown gain");
+    record_free(record);
+}
+
+Test(page, large_pictures_are_shown_smaller_where_they_are_many) {
+    enum { SIDE = 1000, MOST = 4 };
+    static uint8_t pixels[SIDE * SIDE * 3];
+    struct record *record = record_create();
+    const char *id = support_add_case(record, "a", "AutoencoderKL", "cpu", "plain", "passed")->id;
+    const char *page = NULL;
+    for (int i = 0; i < MOST; i++) {
+        cr_assert(record_add_image(record, id, i == 1 ? "error" : "decoded", SIDE, SIDE, pixels, 1));
+        page = i == 0 ? make_page_of(record) : page;
+    }
+    EXPECT_IN(page, "<img width=\"1000\" height=\"1000\"");
+    EXPECT_NOT_IN(page, "here 1 :");
+    page = make_page_of(record);
+    cr_expect_eq(count_of(page, "<img width=\"250\" height=\"250\""), MOST);
+    EXPECT_IN(page, "1000 × 1000 pixels, here 1 : 4; <a href=\"a_cpu_fp32_plain_1x4x8x8_error.png\">full size</a>");
+    EXPECT_IN(page, "<a href=\"a_cpu_fp32_plain_1x4x8x8_decoded_3.png\">");
+    EXPECT_IN(page, "the largest error of it");
+    record_free(record);
+}
+
+Test(page, a_smaller_picture_is_the_mean_or_the_largest_of_squares) {
+    uint8_t pixels[3 * 2 * 3] = {0};
+    const struct record_image image = {3, 2, pixels};
+    struct record_image smaller;
+    pixels[1] = 100;               /* (0, 0), green */
+    pixels[(2 * 2 + 1) * 3] = 201; /* (2, 1), red: a square of two */
+    cr_assert_not_null(picture_shrink(&image, 2, false, &smaller));
+    cr_expect_eq(smaller.height, 2);
+    cr_expect_eq(smaller.width, 1);
+    cr_expect_arr_eq(smaller.pixels, ((const uint8_t[]){0, 25, 0, 101, 0, 0}), 6);
+    free(smaller.pixels);
+    cr_assert_not_null(picture_shrink(&image, 2, true, &smaller));
+    cr_expect_arr_eq(smaller.pixels, ((const uint8_t[]){0, 100, 0, 201, 0, 0}), 6);
+    free(smaller.pixels);
+}
+
+Test(page, few_samples_claim_no_difference) {
+    struct record *record = record_create();
+    support_add_case(record, "a", "AutoencoderKL", "cpu", "plain", "passed");
+    support_add_case(record, "a", "AutoencoderKL", "cpu", "fuse_qkv", "passed");
+    struct case_row *rows = (struct case_row *)record->tables[TABLE_CASES].rows;
+    for (int i = 0; i < 2; i++) {
+        rows[i].latency_median_ns = rows[i].latency_low_ns = rows[i].latency_high_ns = 1e6 * (i + 1);
+        rows[i].sample_count = 5 + i;
+    }
+    EXPECT_IN(make_page_of(record), "+100 % (n=5)");
+    rows[0].sample_count = 6;
+    EXPECT_IN(make_page_of(record), "+100 % (apart)");
     record_free(record);
 }
 

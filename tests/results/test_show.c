@@ -205,6 +205,18 @@ Test(show, fuse_qkv_sentence_puts_failures_first) {
     record_free(record);
 }
 
+Test(show, fuse_qkv_sentence_tells_a_reason_once) {
+    struct record *record = record_create();
+    support_add_case(record, "a", "AutoencoderTiny", "cpu", "fuse_qkv", "crashed")->reason = "signal 11";
+    support_add_case(record, "b", "AutoencoderTiny", "cpu", "fuse_qkv", "timed_out")->reason = "5 s";
+    support_add_case(record, "c", "AutoencoderTiny", "cpu", "fuse_qkv", "crashed")->reason = "signal 11";
+    const char *text = PRINTED(out, show_fuse_qkv_sentence(out, record));
+    cr_expect_str_eq(text, "fuse-QKV was not decided in a/cpu/fp32/fuse_qkv/1x4x8x8 and c/cpu/fp32/fuse_qkv/1x4x8x8 "
+                           "(crashed: signal 11).\n"
+                           "fuse-QKV was not decided in b/cpu/fp32/fuse_qkv/1x4x8x8 (timed_out: 5 s).\n");
+    record_free(record);
+}
+
 Test(show, figures_read_well) {
     cr_expect_str_eq(format_time(999.4).text, "999 ns");
     cr_expect_str_eq(format_time(999.6e3).text, "1.00 ms");
