@@ -8,7 +8,8 @@
 #include "results/verdict.h"
 
 const char compare_disclaimer[] =
-    "Latency here is information, not a verdict: stored runs were not measured side by side; use gate.";
+    "Latency here is information, not a verdict: stored runs were not measured side by side. To compare "
+    "speeds, give one run both decoders.";
 
 const char *change_name(enum change change) {
     static const char *const names[CHANGE_COUNT] = {
