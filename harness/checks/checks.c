@@ -18,6 +18,13 @@ const struct check_description check_descriptions[] = {
      "guard bands around inputs, image and the host's allocations are untouched, inputs and weights unchanged"},
     {"deterministic", "two decodes of the same latents are bit-identical, or agree within the bound where the backend "
                       "declares that they need not be"},
+    {"fresh",
+     "decoded again after other latents, the same latents give the first image again: bit by bit, or within the "
+     "bound where the backend declares that decodes may differ"},
+    {"threads", "one thread and all of them agree within the bound (cases of up to 10 GFLOP)"},
+    {"batch",
+     "a member's image depends neither on its place in the batch nor on its neighbours, within the bound (cases "
+     "of up to 10 GFLOP)"},
     {"nan-shows", "a NaN in the latents shows in the image"},
     {"memory-planned", "the allocator's peak of activations and workspace is what was planned before the decode"},
     {"memory-returned", "after close the allocator's balance is zero"},

@@ -22,8 +22,9 @@ struct judgement {
     uint64_t seed;
     struct option_list open_options; /* the case's, with threads, without fuse_qkv and what must be refused */
     struct session session;
-    struct input_set sets[SESSION_MAX_SETS]; /* the ring, then one with a NaN */
+    struct input_set sets[SESSION_MAX_SETS]; /* the ring, then one with a NaN, then check_batch's where it is made */
     size_t ring, set_count;
+    int64_t threads;             /* that the decoder may use */
     const struct oracle *oracle; /* of ring member 0 */
     struct case_row *row;
     struct vaemark_tensor first_image; /* of ring member 0; owned */
@@ -60,6 +61,16 @@ enum vaemark_status check_in_bounds(struct judgement *j, const char *weights_bef
 enum vaemark_status check_deterministic(struct judgement *j, struct error *error);
 enum vaemark_status check_nan_shows(struct judgement *j, struct error *error);
 enum vaemark_status check_memory_planned(struct judgement *j, struct error *error);
+/* The image of ring member 0 that check_memory_planned() left in the segment, decoded after other latents, is the first
+ * one again. */
+enum vaemark_status check_fresh(struct judgement *j, struct error *error);
+/* One thread and all of them agree. */
+enum vaemark_status check_threads(struct judgement *j, struct error *error);
+/* A batch whose members all have the first one's latents has its image everywhere. The inputs for that come behind the
+ * others, before the session starts. */
+bool check_batch_is_made(const struct judgement *j);
+enum vaemark_status check_batch_make_inputs(struct judgement *j, struct error *error);
+enum vaemark_status check_batch(struct judgement *j, struct error *error);
 /* The member above 0 of the ring of inputs that a case's timed decodes are held to an oracle for; 0 where there is no
  * other. Drawn from seed and case, neither from times nor from images: a run that was resumed asks for the same one,
  * and the oracle store can hold it. */

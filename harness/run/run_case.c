@@ -7,6 +7,7 @@
 
 #include "base/clock.h"
 #include "harness/checks/checks.h"
+#include "harness/environment.h"
 #include "harness/run/measure.h"
 #include "harness/run/memory_phases.h"
 
@@ -207,8 +208,8 @@ static enum vaemark_status time_decodes(struct judgement *j, struct error *error
 /* Everything after the decoder is open (and fused, where that is the case). */
 static enum vaemark_status judge_decoder(struct judgement *j, struct error *error) {
     enum vaemark_status (*const steps[])(struct judgement *, struct error *) = {
-        judge_first_image,    record_trace, check_deterministic,  check_nan_shows,
-        check_memory_planned, time_decodes, check_memory_returned};
+        judge_first_image, record_trace, check_deterministic, check_nan_shows, check_memory_planned,
+        check_fresh,       time_decodes, check_batch,         check_threads,   check_memory_returned};
     enum vaemark_status status = VAEMARK_OK;
     for (size_t i = 0; status == VAEMARK_OK && i < sizeof steps / sizeof *steps; i++) {
         status = steps[i](j, error);
@@ -379,6 +380,7 @@ enum vaemark_status run_case(const struct run_settings *settings, const struct r
                             .oracles = oracles,
                             .seed = settings->seed,
                             .ring = settings->suite->measure.ring,
+                            .threads = settings->threads > 0 ? settings->threads : environment_cpu_count(),
                             .row = row};
     fill_identity(j, settings->threads, repro);
     enum vaemark_status status = make_inputs(j, error);
@@ -387,6 +389,9 @@ enum vaemark_status run_case(const struct run_settings *settings, const struct r
     }
     if (status == VAEMARK_OK) {
         status = set_open_options(j, settings->threads, error);
+    }
+    if (status == VAEMARK_OK && check_batch_is_made(j)) {
+        status = check_batch_make_inputs(j, error);
     }
     if (status == VAEMARK_OK) {
         if (!row->outcome[0]) {

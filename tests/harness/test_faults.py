@@ -11,6 +11,8 @@ PLAIN, FUSED, REFUSED = "sd15-mini/*/plain/*", "sd15-mini/*/fuse_qkv/*", "taesd-
 TILED, TILING_REFUSED = "sd15-mini/*/tiling/*", "consistency-mini/*/tiling/*"
 TILED_SUITE = SUITE.replace('"4x4"', '"4x11"').replace("plain, fuse_qkv", "tiling, slicing, tiling+fuse_qkv")
 
+BATCH_SUITE = SUITE.replace('latents: ["4x4"]', 'latents: ["4x4"]\n    batches: [2]')
+
 # fault -> case, outcome, the check that must fail ("" where the outcome says it all)
 FAULTS = {
     "bias": (PLAIN, "failed", "quality"),
@@ -69,8 +71,8 @@ class Faults(CommandLine):
                     self.assertIn(check, failed)
                     self.assertIn(record["cases"][0]["reason"].split(":")[0], failed, "the reason is a check that failed")
 
-    def assert_caught(self, fault, case, check):
-        process, record = self.judge(fault, case, suite=TILED_SUITE)
+    def assert_caught(self, fault, case, check, *more, suite=TILED_SUITE):
+        process, record = self.judge(fault, case, *more, suite=suite)
         failed = {row["name"] for row in record["checks"] if row["outcome"] == "failed"}
         self.assertEqual([row["outcome"] for row in record["cases"]], ["failed"], record["cases"][0]["reason"])
         self.assertIn(check, failed)
@@ -86,6 +88,31 @@ class Faults(CommandLine):
         self.assert_caught("ignores_tiling", TILED, "quality")
         failed = self.assert_caught("ignores_tiling", TILING_REFUSED, "tiling/refused-at-open")
         self.assertTrue({"tiling/refused", "tiling/refused-again"} <= failed, failed)
+
+    def test_what_leaks_from_other_latents_is_caught(self):
+        failed = self.assert_caught("stale_after_others", PLAIN, "fresh", suite=SUITE)
+        self.assertFalse(failed & {"quality", "deterministic"}, failed)
+
+    def test_mixed_up_members_of_a_batch_are_caught(self):
+        for fault in ("batch_members_swapped", "second_member_wrong"):
+            for model in ("sd15-mini", "consistency-mini"):
+                with self.subTest(fault=fault, model=model):
+                    self.assert_caught(fault, f"{model}/*/plain/*", "batch", suite=BATCH_SUITE)
+
+    def test_what_depends_on_the_number_of_threads_is_caught(self):
+        self.assert_caught("wrong_with_many_threads", PLAIN, "threads", "--threads", "2", suite=SUITE)
+        failed = self.assert_caught("wrong_with_one_thread", PLAIN, "threads", "--threads", "2", suite=SUITE)
+        self.assertEqual(failed, {"threads"})
+
+    def test_checks_are_made_where_they_can_be(self):
+        for threads, suite, made in (("2", SUITE, {"fresh", "threads"}), ("1", SUITE, {"fresh"}),
+                                     ("2", BATCH_SUITE, {"fresh", "threads", "batch"})):
+            with self.subTest(threads=threads, made=made):
+                process, record = self.judge("", "*/plain/*", "--threads", threads, suite=suite)
+                self.assert_exit(process, 0)
+                for case in record["cases"]:
+                    names = {row["name"] for row in record["checks"] if row["case_id"] == case["id"]}
+                    self.assertEqual(names & {"fresh", "threads", "batch"}, made, case["id"])
 
     def test_the_clean_decoder_passes_tiled_and_sliced(self):
         cases = {"sd15-mini/*/tiling/*": "passed", "sd15-mini/*/tiling+fuse_qkv/*": "passed",

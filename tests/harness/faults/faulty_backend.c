@@ -15,6 +15,11 @@
  *              writes_weights           a weights buffer changes with every decode
  *              nondeterministic         every decode adds another small number
  *              state_leaks              adds a trace of the previous image
+ *              stale_after_others       adds 0.001 where the decode before was of other latents
+ *              batch_members_swapped    the first two members of a batch are swapped
+ *              second_member_wrong      0.001 is added to all members of a batch but the first
+ *              wrong_with_many_threads  adds 0.001 unless the option threads is 1
+ *              wrong_with_one_thread    adds 0.001 where it is
  *              cached_output            gives the first image for ever
  *              skips_every_second       every second decode writes nothing
  *              leak_mib_per_decode      1 MiB of workspace stays allocated after every decode
@@ -71,7 +76,9 @@ struct vaemark_decoder {
     unsigned char *first_image, *previous_image, *row;
     size_t image_bytes;
     long decodes, refusals;
-    int fused; /* the last fuse_qkv that was asked for */
+    long long threads;    /* as asked for last */
+    uint64_t last_inputs; /* a hash */
+    int fused;            /* the last fuse_qkv that was asked for */
     bool broken;
     float shift; /* added to every element from now on */
     struct vaemark_trace_entry *trace;
@@ -117,6 +124,11 @@ static void fork_child(void) {
 
 static enum vaemark_status faulty_probe(struct vaemark_probe *probe, struct vaemark_message *message) {
     return base()->probe(probe, message);
+}
+
+static void note_threads(struct vaemark_decoder *d, const struct vaemark_option *option) {
+    if (strcmp(option->key, "threads") == 0)
+        d->threads = (long long)option->value.integer;
 }
 
 /* Takes over or refuses fuse_qkv in a wrong way; false: pass it on. */
@@ -195,6 +207,8 @@ static enum vaemark_status open_inner(struct vaemark_decoder *d, const struct va
     }
     enum vaemark_status status = base()->open(&d->host, model, &list, &d->inner, message);
     for (size_t i = 0; status == VAEMARK_OK && i < options->count; i++)
+        note_threads(d, &options->items[i]);
+    for (size_t i = 0; status == VAEMARK_OK && i < options->count; i++)
         if (strcmp(options->items[i].key, "fuse_qkv") == 0)
             note_fuse(d, options->items[i].value.boolean);
     return status;
@@ -232,6 +246,8 @@ static enum vaemark_status faulty_set_option(struct vaemark_decoder *d, const st
         status = base()->set_option(d->inner, option, message);
     if (status == VAEMARK_OK && fuse)
         note_fuse(d, option->value.boolean);
+    if (status == VAEMARK_OK)
+        note_threads(d, option);
     return status;
 }
 
@@ -269,6 +285,8 @@ static void spoil_image(struct vaemark_decoder *d, const struct vaemark_tensor *
         shift += 0.05;
     if (fault("nondeterministic"))
         shift += 1e-3 * (double)(d->decodes + 1);
+    if ((fault("wrong_with_many_threads") && d->threads != 1) || (fault("wrong_with_one_thread") && d->threads == 1))
+        shift += 1e-3;
     for (int64_t i = 0; i < count && shift != 0.0; i++)
         add(image, i, shift);
     for (int64_t i = 0; i < count && fault("range_01"); i++)
@@ -286,6 +304,31 @@ static void spoil_image(struct vaemark_decoder *d, const struct vaemark_tensor *
             add(image, i, 6e-6);
     if (fault("nan_pixel"))
         add(image, plane / 2, (double)NAN);
+}
+
+/* Faults of a batch: image (N,C,H,W). */
+static void spoil_batch(const struct vaemark_tensor *image) {
+    const int64_t batch = image->shape[0], member = image->shape[1] * image->shape[2] * image->shape[3];
+    for (int64_t i = 0; i < member && batch > 1 && fault("batch_members_swapped"); i++) {
+        double difference = get(image, i + member) - get(image, i);
+        add(image, i, difference);
+        add(image, i + member, -difference);
+    }
+    for (int64_t i = member; i < batch * member && fault("second_member_wrong"); i++)
+        add(image, i, 1e-3);
+}
+
+/* FNV-1a of the latents, held against those of the decode before. */
+static void spoil_after_others(struct vaemark_decoder *d, const struct vaemark_tensors *inputs,
+                               const struct vaemark_tensor *image) {
+    const unsigned char *bytes = inputs->items[0].data;
+    const int64_t count = (int64_t)(d->image_bytes / dtype_size_bytes(image->dtype));
+    uint64_t hash = 14695981039346656037u;
+    for (size_t i = 0; i < tensor_size_bytes(&inputs->items[0]); i++)
+        hash = (hash ^ bytes[i]) * 1099511628211u;
+    for (int64_t i = 0; i < count && d->decodes > 0 && hash != d->last_inputs && fault("stale_after_others"); i++)
+        add(image, i, 1e-3);
+    d->last_inputs = hash;
 }
 
 static void spoil_memory(struct vaemark_decoder *d, const struct vaemark_tensors *inputs,
@@ -419,6 +462,8 @@ static enum vaemark_status faulty_decode(struct vaemark_decoder *d, const struct
     }
     if (!over && status == VAEMARK_OK) {
         spoil_image(d, image);
+        spoil_batch(image);
+        spoil_after_others(d, inputs, image);
         spoil_memory(d, inputs, image);
         if (fault("last_row_unwritten"))
             restore_last_row(d, image);
