@@ -21,10 +21,10 @@ const struct check_description check_descriptions[] = {
     {"fresh",
      "decoded again after other latents, the same latents give the first image again: bit by bit, or within the "
      "bound where the backend declares that decodes may differ"},
-    {"threads", "one thread and all of them agree within the bound (cases of up to 10 GFLOP)"},
+    {"threads", "one thread and all of them agree within the bound (cases of up to 5 GFLOP)"},
     {"batch",
      "a member's image depends neither on its place in the batch nor on its neighbours, within the bound (cases "
-     "of up to 10 GFLOP)"},
+     "of up to 5 GFLOP)"},
     {"nan-shows", "a NaN in the latents shows in the image"},
     {"memory-planned", "the allocator's peak of activations and workspace is what was planned before the decode"},
     {"memory-returned", "after close the allocator's balance is zero"},
