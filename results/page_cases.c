@@ -76,15 +76,15 @@ void page_write_type_row(struct page *page, size_t first, size_t column_count) {
 }
 
 void page_write_cases(struct page *page) {
-    fputs(
-        "<p>Latency is the median of one decode with its 95 % interval; <em>n=1</em> is a single sample, without one. "
-        "Memory is the allocator's peak of activations, workspace and tensors, <span aria-hidden=\"true\">✓</span> "
-        "where "
-        "it is what was planned before the decode; weights apart. PSNR is against the FP32 reference, over the whole "
-        "picture and over its worst tile. A dash means: not measured.</p>\n"
-        "<div class=\"scroll\" role=\"region\" aria-label=\"Table of cases\" tabindex=\"0\">\n<table class=\"cases "
-        "stacked\">\n",
-        page->out);
+    fputs("<p>Latency is the median of one decode with its 95 % interval, below six samples with their range; "
+          "<em>n=1</em> is a single sample, without either. "
+          "Memory is the allocator's peak of activations, workspace and tensors, <span aria-hidden=\"true\">✓</span> "
+          "where "
+          "it is what was planned before the decode; weights apart. PSNR is against the FP32 reference, over the whole "
+          "picture and over its worst tile. A dash means: not measured.</p>\n"
+          "<div class=\"scroll\" role=\"region\" aria-label=\"Table of cases\" tabindex=\"0\">\n<table class=\"cases "
+          "stacked\">\n",
+          page->out);
     write_columns(page);
     for (size_t i = 0; i < page->case_count; i++) {
         if (i == 0 || page->cases[i].type_first != page->cases[i - 1].type_first) {
