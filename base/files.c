@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/random.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "base/text.h"
@@ -114,9 +115,39 @@ static int open_beside(struct atomic_file *file) {
     return file->nameless ? descriptor : open(file->temporary_path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
 }
 
+static bool is_same_file(const struct stat *facts, int descriptor) {
+    struct stat other;
+
+    return fstat(descriptor, &other) == 0 && other.st_dev == facts->st_dev && other.st_ino == facts->st_ino;
+}
+
+/* A rename would put the file in the place of whatever is there: never of a device as /dev/null, of a pipe that
+ * somebody reads, or of the file that standard output goes to. */
+static enum vaemark_status check_replaceable(const char *path, struct error *error) {
+    struct stat facts;
+
+    if (stat(path, &facts) != 0) {
+        return VAEMARK_OK;
+    }
+    if (!S_ISREG(facts.st_mode)) {
+        return error_set_at(error, VAEMARK_INVALID_ARGUMENT, path, "is %s, not a file: choose another name",
+                            S_ISDIR(facts.st_mode) ? "a folder" : "a device or pipe");
+    }
+    if (is_same_file(&facts, STDOUT_FILENO) || is_same_file(&facts, STDERR_FILENO)) {
+        return error_set_at(error, VAEMARK_INVALID_ARGUMENT, path,
+                            "is where standard output or the messages go: choose another name");
+    }
+    return VAEMARK_OK;
+}
+
 enum vaemark_status atomic_file_open(struct atomic_file *file, const char *path, struct error *error) {
     int descriptor;
+    enum vaemark_status status = check_replaceable(path, error);
 
+    *file = (struct atomic_file){0};
+    if (status != VAEMARK_OK) {
+        return status;
+    }
     *file = (struct atomic_file){.path = strdup(path), .temporary_path = temporary_name(path)};
     if (file->path == NULL || file->temporary_path == NULL) {
         atomic_file_forget(file);
@@ -208,6 +239,25 @@ void atomic_file_abandon(struct atomic_file *file) {
         unlink(file->temporary_path);
     }
     atomic_file_forget(file);
+}
+
+bool path_is_same(const char *path, const char *other) {
+    struct stat facts, others;
+
+    if (stat(path, &facts) == 0 && stat(other, &others) == 0) {
+        return facts.st_dev == others.st_dev && facts.st_ino == others.st_ino;
+    }
+    const char *slash = strrchr(path, '/'), *other_slash = strrchr(other, '/');
+    if (strcmp(slash ? slash + 1 : path, other_slash ? other_slash + 1 : other) != 0) {
+        return false;
+    }
+    char *folder = folder_of(path), *other_folder = folder_of(other);
+    bool same = strcmp(path, other) == 0 ||
+                (folder != NULL && other_folder != NULL && stat(folder, &facts) == 0 &&
+                 stat(other_folder, &others) == 0 && facts.st_dev == others.st_dev && facts.st_ino == others.st_ino);
+    free(folder);
+    free(other_folder);
+    return same;
 }
 
 char *path_join(const char *folder, const char *name) {

@@ -12,7 +12,8 @@ enum vaemark_status file_read(const char *path, size_t limit_bytes, char **text,
                               struct error *error);
 
 /* Writing beside the final name, then renaming: open, write to `stream`, commit (fsync, rename) or abandon. Where the
- * file system can, the file has no name before it is whole, and whatever ends the process leaves nothing behind. */
+ * file system can, the file has no name before it is whole, and whatever ends the process leaves nothing behind.
+ * Folders, devices, pipes and the file of standard output are never replaced: VAEMARK_INVALID_ARGUMENT. */
 struct atomic_file {
     FILE *stream;
     char *path, *temporary_path;
@@ -24,6 +25,8 @@ enum vaemark_status atomic_file_commit(struct atomic_file *file,
 void atomic_file_abandon(struct atomic_file *file);
 
 enum vaemark_status folder_make(const char *path, struct error *error); /* with parents; fine if it exists */
+/* Whether both are, or would be if written, one file: "a", "./a", and what links to it. */
+bool path_is_same(const char *path, const char *other);
 /* "a/b" from "a" and "b", allocated. */
 char *path_join(const char *folder, const char *name);
 

@@ -160,6 +160,11 @@ enum vaemark_status decoder_spec_parse(const char *text, struct decoder_spec *sp
     for (size_t i = 0; builtin_backends[i]; i++) {
         spec->own |= strcmp(builtin_backends[i]->name, spec->backend) == 0;
     }
+    if (strcmp(spec->backend, "exec:") == 0 || strcmp(spec->backend, "plugin:") == 0) {
+        return error_set(error, VAEMARK_INVALID_ARGUMENT, "%s needs a %s", spec->backend,
+                         spec->backend[0] == 'e' ? "command, as in exec:'python3 worker.py'"
+                                                 : "file, as in plugin:./vendor.so");
+    }
     if (strncmp(spec->backend, "exec:", 5) == 0) {
         return VAEMARK_OK;
     }

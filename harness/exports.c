@@ -3,9 +3,9 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 
 #include "base/files.h"
+#include "base/text.h"
 #include "results/junit.h"
 #include "results/markdown.h"
 
@@ -32,13 +32,8 @@ bool exports_take_stdout(const struct exports *exports) {
 }
 
 enum vaemark_status exports_try_path(const char *path, struct error *error) {
-    struct stat found;
     if (path[0] == '\0') {
         return error_set(error, VAEMARK_INVALID_ARGUMENT, "the name of a file to write is empty");
-    }
-    if (stat(path, &found) == 0 && !S_ISREG(found.st_mode)) {
-        return error_set_at(error, VAEMARK_INVALID_ARGUMENT, path, "is %s, not a file: choose another name",
-                            S_ISDIR(found.st_mode) ? "a folder" : "a device or pipe");
     }
     char *folder = strdup(path);
     char *slash = folder ? strrchr(folder, '/') : NULL;
@@ -55,15 +50,26 @@ enum vaemark_status exports_try_path(const char *path, struct error *error) {
     return status;
 }
 
+static bool is_journal_of(const char *path, const char *result_path) {
+    char *journal = result_path ? text_format("%s.journal", result_path) : NULL;
+    bool is = journal && path_is_same(path, journal);
+    free(journal);
+    return is;
+}
+
 enum vaemark_status exports_prepare(const struct exports *exports, const char *other, struct error *error) {
     const char *const paths[] = {exports->junit, exports->markdown, other};
     enum { COUNT = sizeof paths / sizeof *paths };
     for (int i = 0; i < COUNT; i++) {
         for (int k = i + 1; k < COUNT && paths[i]; k++) {
-            if (paths[k] && strcmp(paths[i], paths[k]) == 0) {
+            if (paths[k] && path_is_same(paths[i], paths[k])) {
                 return error_set(error, VAEMARK_INVALID_ARGUMENT,
                                  "two outputs are to be written to '%s': give each its own", paths[i]);
             }
+        }
+        if (paths[i] && paths[i] != other && is_journal_of(paths[i], other)) {
+            return error_set_at(error, VAEMARK_INVALID_ARGUMENT, paths[i],
+                                "is where finished cases wait for the end of the run: choose another name");
         }
     }
     enum vaemark_status status = VAEMARK_OK;

@@ -89,25 +89,32 @@ static enum vaemark_status parse_decoders(struct selection *selection, struct er
 }
 
 /* A --model that the suite does not have selects nothing by a slip of the finger. */
-static enum vaemark_status check_model_names(const struct selection *selection, struct error *error) {
-    for (size_t i = 0; i < selection->model_names.count; i++) {
-        const char *names[257] = {NULL}, *wanted = selection->model_names.items[i];
-        size_t count = 0;
-        bool found = false;
-        for (unsigned b = 0; b < selection->suite->blocks_count; b++) {
-            for (unsigned m = 0; m < selection->suite->blocks[b].models_count && count < 256; m++) {
-                names[count++] = selection->suite->blocks[b].models[m];
-                found |= strcmp(names[count - 1], wanted) == 0;
-            }
-        }
-        if (!found) {
-            const char *nearest = text_nearest(wanted, names);
-            return error_set(error, VAEMARK_INVALID_ARGUMENT, "suite '%s' has no model '%s'%s%s%s",
-                             selection->suite->name, wanted, nearest ? "; did you mean '" : "", nearest ? nearest : "",
-                             nearest ? "'?" : "");
+static enum vaemark_status check_model_name(const struct suite *suite, const char *wanted, struct error *error) {
+    const char *names[257] = {NULL};
+    size_t count = 0;
+    bool found = false;
+    for (unsigned b = 0; b < suite->blocks_count; b++) {
+        for (unsigned m = 0; m < suite->blocks[b].models_count && count < 256; m++) {
+            names[count++] = suite->blocks[b].models[m];
+            found |= strcmp(names[count - 1], wanted) == 0;
         }
     }
-    return VAEMARK_OK;
+    const char *nearest = found ? NULL : text_nearest(wanted, names);
+    return found ? VAEMARK_OK
+                 : error_set(error, VAEMARK_INVALID_ARGUMENT, "suite '%s' has no model '%s'%s%s%s", suite->name, wanted,
+                             nearest ? "; did you mean '" : "", nearest ? nearest : "", nearest ? "'?" : "");
+}
+
+/* Also those of --weights: a checkpoint that nothing uses would leave its giver believing that it was tested. */
+static enum vaemark_status check_model_names(const struct selection *selection, struct error *error) {
+    enum vaemark_status status = VAEMARK_OK;
+    for (size_t i = 0; status == VAEMARK_OK && i < selection->model_names.count; i++) {
+        status = check_model_name(selection->suite, selection->model_names.items[i], error);
+    }
+    for (size_t i = 0; status == VAEMARK_OK && i < selection->models.override_count; i++) {
+        status = check_model_name(selection->suite, selection->models.overrides[i].model, error);
+    }
+    return status;
 }
 
 enum vaemark_status selection_expand(struct selection *selection, struct error *error) {

@@ -52,7 +52,7 @@ static const struct cli_usage usage = {
         "  vaemark decode --weights path/to/vae --latents latents.safetensors --out image.npy --tiling\n"
         "  vaemark decode --model taef2 --latents models/taef2/portrait.safetensors --out portrait.png\n"
         "Exit codes: 0 decoded, 1 the decoder failed or crashed, 2 usage, bad input or an option that is refused,\n"
-        "4 the harness failed.",
+        "4 the harness failed, or the disk or the cache folder cannot be written.",
 };
 
 static enum vaemark_status take_tiling(struct decode_options *decode, const char *how, struct error *error) {
@@ -129,6 +129,27 @@ static enum vaemark_status take(void *context, const char *option, const char *v
     return take_option(decode, option, value, error);
 }
 
+/* What is written must replace neither what is read nor what else is written. */
+static enum vaemark_status check_files(const struct decode_options *decode, struct error *error) {
+    bool to_file = decode->trace && strcmp(decode->trace, "-") != 0;
+    const char *const written[] = {decode->out, to_file ? decode->trace : NULL};
+    const char *const others[] = {decode->latents, decode->weights, to_file ? decode->trace : NULL};
+    for (size_t i = 0; i < 2; i++) {
+        for (size_t k = 0; written[i] && k < 3 - i; k++) {
+            if (others[k] && path_is_same(written[i], others[k])) {
+                return error_set_at(error, VAEMARK_INVALID_ARGUMENT, written[i],
+                                    "would be written over by another file of this command: choose another name");
+            }
+        }
+    }
+    enum vaemark_status status = image_file_check(decode->out, error);
+    struct atomic_file probe;
+    if (status == VAEMARK_OK && to_file && (status = atomic_file_open(&probe, decode->trace, error)) == VAEMARK_OK) {
+        atomic_file_abandon(&probe);
+    }
+    return status;
+}
+
 static enum vaemark_status check_complete(const struct decode_options *decode, struct error *error) {
     if (!decode->model && !decode->weights) {
         return error_set(error, VAEMARK_INVALID_ARGUMENT,
@@ -140,7 +161,7 @@ static enum vaemark_status check_complete(const struct decode_options *decode, s
     if (!decode->out) {
         return error_set(error, VAEMARK_INVALID_ARGUMENT, "--out FILE is missing (.png, .npy or .safetensors)");
     }
-    return image_file_check(decode->out, error);
+    return check_files(decode, error);
 }
 
 /* ---- What is told afterwards ---- */
@@ -229,7 +250,7 @@ static int code_of(enum vaemark_status status) {
 }
 
 static enum vaemark_status decode_once(const struct decode_options *decode, struct session *session,
-                                       const struct session_start *start, struct error *error) {
+                                       const struct session_start *start, bool *unwritten, struct error *error) {
     struct worker_sample sample;
     enum vaemark_status status = session_start(session, start, error);
     if (status == VAEMARK_OK && !worker_hello(session->worker)->available) {
@@ -248,9 +269,11 @@ static enum vaemark_status decode_once(const struct decode_options *decode, stru
     if (status == VAEMARK_OK) {
         struct vaemark_tensor image = session_image(session);
         status = image_file_write(decode->out, &image, error);
+        *unwritten = status == VAEMARK_IO_ERROR; /* it could be before the decode: a full disk, say */
     }
     if (status == VAEMARK_OK) {
         status = write_trace(decode, session, error);
+        *unwritten = status == VAEMARK_IO_ERROR;
     }
     if (status == VAEMARK_OK && !decode->quiet) {
         print_summary(decode, session, &sample);
@@ -278,7 +301,7 @@ static enum vaemark_status check_capabilities(const struct decode_options *decod
 }
 
 static enum vaemark_status run_decode(const struct decode_options *decode, struct models *models, bool *worker_lost,
-                                      struct error *error) {
+                                      bool *unwritten, struct error *error) {
     struct decoder_spec spec;
     struct run_model *model = NULL;
     struct input_set set = {0};
@@ -297,7 +320,9 @@ static enum vaemark_status run_decode(const struct decode_options *decode, struc
         status = inputs_read(model->model->graph, decode->latents, 0, decode->allow_nonfinite, &set, error);
     }
     if (status == VAEMARK_OK) {
+        bool synthetic = !model->weights_path;
         status = models_need_weights(models, model, note, error);
+        *unwritten = status == VAEMARK_IO_ERROR && synthetic; /* the cache folder cannot be used */
     }
     if (status == VAEMARK_OK) {
         struct session_start start = {.decoder = &spec,
@@ -306,7 +331,7 @@ static enum vaemark_status run_decode(const struct decode_options *decode, struc
                                       .set_count = 1,
                                       .timeout_s = decode->timeout_s,
                                       .memory_limit_bytes = decode->memory_limit_bytes};
-        status = decode_once(decode, &session, &start, error);
+        status = decode_once(decode, &session, &start, unwritten, error);
         const struct worker_fate *fate = session_fate(&session);
         *worker_lost = fate->kind != WORKER_ALIVE;
         if (*worker_lost) {
@@ -327,11 +352,14 @@ int command_decode(int argc, char **argv) {
         return parsed == CLI_WRONG ? EXIT_CODE_USAGE : EXIT_CODE_PASSED;
     }
     worker_setup_process();
-    bool worker_lost = false;
-    enum vaemark_status status = run_decode(&decode, &models, &worker_lost, &error);
+    bool worker_lost = false, unwritten = false;
+    enum vaemark_status status = run_decode(&decode, &models, &worker_lost, &unwritten, &error);
     models_free(&models);
     if (status != VAEMARK_OK) {
         cli_print_error(&error);
+    }
+    if (unwritten) {
+        return EXIT_CODE_HARNESS;
     }
     return worker_lost ? EXIT_CODE_FAILED : code_of(status);
 }

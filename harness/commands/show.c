@@ -159,9 +159,9 @@ static int show_record(const struct record *record, const struct show_options *o
 }
 
 /* For CI, from a run that was stored: the files alone, no table. */
-static int export_record(const struct record *record, const struct exports *exports) {
+static int export_record(const struct record *record, const char *path, const struct exports *exports) {
     struct error error = {0};
-    enum vaemark_status status = exports_prepare(exports, NULL, &error);
+    enum vaemark_status status = exports_prepare(exports, path, &error);
     int code = status == VAEMARK_OK ? EXIT_CODE_PASSED : EXIT_CODE_USAGE;
     if (status == VAEMARK_OK && exports_write(exports, record, &error) != VAEMARK_OK) {
         code = EXIT_CODE_HARNESS;
@@ -220,7 +220,8 @@ int command_show(int argc, char **argv) {
         return EXIT_CODE_USAGE;
     }
     signal(SIGPIPE, SIG_IGN);
-    int code = finish_output(exports ? export_record(record, &options.exports) : show_record(record, &options));
+    int code =
+        finish_output(exports ? export_record(record, options.path, &options.exports) : show_record(record, &options));
     record_free(record);
     return code;
 }

@@ -67,9 +67,11 @@ static enum vaemark_status read_before(struct run_journal *journal, const struct
         return check_nothing_lost(journal, error);
     }
     if (journal->before.dropped_bytes > 0) {
-        char *text = text_format("%s: its last %zu bytes are no whole record (the run was ended while writing them) "
-                                 "and are dropped",
-                                 journal->path, journal->before.dropped_bytes);
+        char *text =
+            text_format("%s: its last %zu bytes are no whole record (the run was ended while writing them, or the "
+                        "file was damaged since) "
+                        "and are dropped",
+                        journal->path, journal->before.dropped_bytes);
         progress_note(text ? text : "dropping a torn record");
         free(text);
     }

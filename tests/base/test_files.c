@@ -202,6 +202,32 @@ Test(files, says_where_it_cannot_write) {
     atomic_file_abandon(&file);
 }
 
+/* As root, a rename would even put a file in the place of /dev/null. */
+Test(files, replaces_nothing_but_files) {
+    struct atomic_file file;
+    struct error error;
+    struct stat facts;
+
+    cr_assert_eq(mkfifo("pipe", 0666), 0);
+    cr_assert_eq(mkdir("sub", 0777), 0);
+    cr_expect_eq(atomic_file_open(&file, "pipe", &error), VAEMARK_INVALID_ARGUMENT);
+    cr_expect(strstr(error.message, "pipe") != NULL, "%s", error.message);
+    atomic_file_abandon(&file);
+    cr_expect_eq(atomic_file_open(&file, "sub", &error), VAEMARK_INVALID_ARGUMENT);
+    cr_expect_eq(atomic_file_open(&file, "/dev/null", &error), VAEMARK_INVALID_ARGUMENT);
+    cr_expect(stat("pipe", &facts) == 0 && S_ISFIFO(facts.st_mode));
+}
+
+Test(files, knows_one_file_by_two_names) {
+    write_whole("there", "x");
+    cr_assert_eq(symlink("there", "link"), 0);
+    cr_assert_eq(mkdir("sub", 0777), 0);
+    cr_expect(path_is_same("there", "./there") && path_is_same("there", "link") &&
+              path_is_same("there", "sub/../there"));
+    cr_expect(path_is_same("not-yet", "./not-yet") && path_is_same("no/folder/x", "no/folder/x"));
+    cr_expect(!path_is_same("not-yet", "sub/not-yet") && !path_is_same("not-yet", "there"));
+}
+
 Test(files, makes_folders_with_their_parents) {
     struct error error;
     struct stat facts;

@@ -57,6 +57,14 @@ class Files(CommandLine):
 
     # ---- what is found ----
 
+    def test_weights_that_no_case_uses_are_refused(self):
+        """Else the run would pass with other weights than its user believes."""
+        for command in (("run", "--out", self.path("run.h5")), ("list", "cases"), ("oracle", "list")):
+            process = vaemark(*command, "--suite", self.suite(SUITE), "--weights", "taesd-nini=nowhere")
+            self.assert_exit(process, 2)
+            self.assertIn("no model 'taesd-nini'; did you mean 'taesd-mini'?", process.stderr)
+        self.assertFalse(os.path.exists(self.path("run.h5")))
+
     def test_files_and_folders(self):
         self.expect_decoded("--weights", self.make("plain", [STANDARD]), told=[f"{STANDARD} (diffusers names)"])
         self.expect_decoded("--model", "taesd-mini", "--weights", self.path("plain/" + STANDARD))

@@ -2,10 +2,11 @@
 import json
 import os
 import re
+import stat
 import struct
 import unittest
 
-from support_cli import SOURCE, CommandLine, floats, latents, pack, vaemark
+from support_cli import BINARY, SOURCE, CommandLine, floats, latents, pack, vaemark
 
 KL = {"_class_name": "AutoencoderKL", "block_out_channels": [32, 64, 64, 64], "latent_channels": 4,
       "layers_per_block": 1, "norm_num_groups": 8, "in_channels": 3, "out_channels": 3, "act_fn": "silu"}
@@ -55,6 +56,47 @@ class Decode(CommandLine):
         misshapen = self.decode(model=model, latents_file=self.write("m.safetensors", pack(tensors)))
         self.assert_exit(misshapen, 2)
         self.assertIn("noise.1", misshapen.stderr)
+
+    # ---- what it must not write over ----
+
+    def test_no_file_of_the_command_is_written_over(self):
+        latents_file = self.write("in.safetensors", pack(latents()))
+        with open(latents_file, "rb") as f:
+            before = f.read()
+        for out, more in (("in.safetensors", ()), ("./in.safetensors", ()), ("x.png", ("--trace", latents_file)),
+                          ("x.png", ("--trace", self.path("./x.png")))):
+            process = self.decode(*more, latents_file=latents_file, out=out)
+            self.assert_exit(process, 2)
+            self.assertIn("choose another name", process.stderr)
+            self.assertEqual(os.listdir(self.folder), ["in.safetensors"])
+        with open(latents_file, "rb") as f:
+            self.assertEqual(f.read(), before)
+
+    def test_a_pipe_is_not_replaced(self):
+        pipe = self.path("pipe.png")
+        os.mkfifo(pipe)
+        for out, more in (("pipe.png", ()), ("x.png", ("--trace", pipe))):
+            process = self.decode(*more, out=out)
+            self.assert_exit(process, 2)
+            self.assertIn("pipe.png: is a device or pipe", process.stderr)
+        self.assertTrue(stat.S_ISFIFO(os.stat(pipe).st_mode))
+        self.assertFalse(os.path.exists(self.path("x.png")))
+
+    def test_a_place_that_cannot_be_written_any_more_is_no_wrong_usage(self):
+        """Exit code 4, so that a script tells a full disk from its own mistake; here the folder goes during the decode."""
+        for out, more in (("sub/x.safetensors", ()), ("x.npy", ("--trace", self.path("sub/trace")))):
+            os.mkdir(self.path("sub"))
+            script = self.write("worker.sh", f"rmdir '{self.path('sub')}'\nexec '{BINARY}' serve --backend cpu\n")
+            process = self.decode("--backend", f"exec:sh {script}", *more, out=out)
+            self.assert_exit(process, 4)
+            self.assertIn("cannot write beside it", process.stderr)
+
+    def test_a_cache_that_cannot_be_used_is_no_wrong_usage(self):
+        process = vaemark("decode", "--model", "taesd-mini", "--latents", self.write("z.safetensors", pack(latents())),
+                          "--out", self.path("y.png"), env={"VAEMARK_CACHE": self.path("z.safetensors")})
+        self.assert_exit(process, 4)
+        self.assertIn("VAEMARK_CACHE", process.stderr)
+        self.assertEqual(os.listdir(self.folder), ["z.safetensors"])
 
     # ---- tiles and slices ----
 

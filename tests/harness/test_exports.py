@@ -41,6 +41,22 @@ class Exports(CommandLine):
         self.assertEqual(properties["suite_sha256"], record["environment"]["suite_sha256"])
         return suite
 
+    def test_no_output_is_written_over_another(self):
+        os.mkdir(self.path("sub"))
+        for junit in ("./run.h5", "sub/../run.h5", "run.h5.journal"):
+            process = self.run_tiny("--junit", self.path(junit))
+            self.assert_exit(process, 2)
+            self.assertIn("run.h5", process.stderr)
+            self.assertFalse(os.path.exists(self.path("run.h5")))
+        shard = ("--case", "*/plain/*")
+        self.assert_exit(self.run_tiny(*shard), 0)
+        with open(self.path("run.h5"), "rb") as f:
+            before = f.read()
+        for option in ("--junit", "--markdown"):
+            self.assert_exit(vaemark("show", self.path("run.h5"), option, self.path("./run.h5")), 2)
+        with open(self.path("run.h5"), "rb") as f:
+            self.assertEqual(f.read(), before, "show leaves the run alone")
+
     @unittest.skipUnless(FAULTY, "the plug-in with planted faults is not built")
     def test_a_run_that_fails_is_written_too(self):
         junit, markdown = self.path("deep/er/junit.xml"), self.path("deep/summary.md")
