@@ -324,6 +324,21 @@ static bool need_oracle(struct judgement *j) {
     return false;
 }
 
+/* `must_refuse`: the option that was asked for to be refused, or NULL. */
+static void set_outcome_of_checks(struct judgement *j, const char *must_refuse) {
+    char reason[128] = "";
+    if (j->failed_checks > 0) {
+        set_outcome(j, "failed", j->first_failure);
+    } else if (j->passed_checks == 0) {
+        set_outcome(j, "failed", "no check was made");
+    } else {
+        if (must_refuse) {
+            snprintf(reason, sizeof reason, "%s was refused, as it must be on this VAE type", must_refuse);
+        }
+        set_outcome(j, must_refuse ? "refused" : "passed", reason);
+    }
+}
+
 static void judge_case(struct judgement *j, const struct run_settings *settings) {
     struct error error = {0};
     struct session_start start = {.decoder = j->item->decoder,
@@ -352,16 +367,8 @@ static void judge_case(struct judgement *j, const struct run_settings *settings)
                                  : judge_plain(j, &error);
     if (status != VAEMARK_OK) {
         set_outcome_of_failure(j, &error);
-    } else if (j->failed_checks > 0) {
-        set_outcome(j, "failed", j->first_failure);
-    } else if (j->passed_checks == 0) {
-        set_outcome(j, "failed", "no check was made");
     } else {
-        char reason[128] = "";
-        if (must_refuse) {
-            snprintf(reason, sizeof reason, "%s was refused, as it must be on this VAE type", must_refuse);
-        }
-        set_outcome(j, must_refuse ? "refused" : "passed", reason);
+        set_outcome_of_checks(j, must_refuse);
     }
 }
 
