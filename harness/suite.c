@@ -189,8 +189,10 @@ enum vaemark_status suite_load(const char *name_or_path, struct suite **suite, s
     cyaml_err_t result =
         cyaml_load_data((const uint8_t *)text, size_bytes, &config, &suite_schema, (cyaml_data_t **)&loaded, NULL);
     if (result != CYAML_OK || !loaded) {
-        status =
-            error_set_at(error, VAEMARK_BAD_INPUT, path, "not a suite: %s. %s", cyaml_strerror(result), complaint.text);
+        status = result == CYAML_OK
+                     ? error_set_at(error, VAEMARK_BAD_INPUT, path, "is empty; a suite in YAML is wanted here")
+                     : error_set_at(error, VAEMARK_BAD_INPUT, path, "not a suite: %s. %s", cyaml_strerror(result),
+                                    complaint.text);
         free(path);
     } else {
         loaded->path = path;

@@ -46,7 +46,8 @@ Test(decoder_spec, plugins_are_named_by_their_file) {
 }
 
 Test(decoder_spec, bad_ones_are_refused) {
-    static const char *const bad[] = {"", "exec:'never closed", "cpu,=1", "cpu,name=a/b", "cpu,name=", "cpuu"};
+    static const char *const bad[] = {
+        "", "exec:'never closed", "cpu,=1", "cpu,name=a/b", "cpu,name=", "cpuu", "exec:", "plugin:"};
     for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
         struct decoder_spec spec;
         struct error error = {0};

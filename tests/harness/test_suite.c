@@ -63,6 +63,14 @@ Test(suite, bad_ones_are_refused_with_a_place) {
     }
 }
 
+Test(suite, an_empty_file_is_called_empty) {
+    struct suite *suite = NULL;
+    struct error error = {0};
+    cr_assert_eq(suite_load("/dev/null", &suite, &error), VAEMARK_BAD_INPUT);
+    cr_assert(strstr(error.message, "is empty"), "%s", error.message);
+    cr_assert_null(suite);
+}
+
 Test(suite, binary_rubbish_is_no_suite) {
     struct suite *suite = NULL;
     struct error error = {0};
