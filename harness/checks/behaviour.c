@@ -92,7 +92,7 @@ enum vaemark_status check_nan_shows(struct judgement *j, struct error *error) {
                               .value = (double)shown,
                               .bound = 1,
                               .derivation = "a NaN that vanishes would hide a broken model"};
-    check_record(j, &finding, "one NaN in the latents makes %lld of %lld values NaN", (long long)shown,
+    check_record(j, &finding, "one NaN in the latents makes %lld of %lld elements of the image NaN", (long long)shown,
                  (long long)count);
     return VAEMARK_OK;
 }

@@ -1,5 +1,6 @@
 #include "harness/checks/checks.h"
 
+#include <ctype.h>
 #include <math.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -61,12 +62,32 @@ static bool is_known(const char *name) {
     return false;
 }
 
+/* What printf makes of NaN is no word for people. */
+static void spell_nan(char *message, size_t capacity) {
+    static const char *const spellings[] = {" -nan", " nan"};
+    static const char words[] = " not a number";
+    for (size_t i = 0; i < sizeof spellings / sizeof *spellings; i++) {
+        size_t length = strlen(spellings[i]);
+        char *found = message;
+        while ((found = strstr(found, spellings[i])) != NULL) {
+            size_t rest = strlen(found + length) + 1;
+            bool is_word = !isalnum((unsigned char)found[length]);
+            if (is_word && (size_t)(found - message) + sizeof words - 1 + rest <= capacity) {
+                memmove(found + sizeof words - 1, found + length, rest);
+                memcpy(found, words, sizeof words - 1);
+            }
+            found++;
+        }
+    }
+}
+
 void check_record(struct judgement *j, const struct finding *finding, const char *format, ...) {
     char message[600];
     va_list arguments;
     va_start(arguments, format);
     vsnprintf(message, sizeof message, format, arguments);
     va_end(arguments);
+    spell_nan(message, sizeof message);
     bool passed = finding->passed && is_known(finding->name);
     struct check_row *row = record_append(j->record, TABLE_CHECKS);
     if (row) {

@@ -61,7 +61,7 @@ static void check_finite(struct judgement *j, const struct metrics *m) {
                               .value = (double)m->nonfinite,
                               .bound = 0,
                               .derivation = "finite latents and weights have a finite image"};
-    check_record(j, &finding, "%lld values of the image are NaN or infinite", (long long)m->nonfinite);
+    check_record(j, &finding, "values of the image that are NaN or infinite: %lld", (long long)m->nonfinite);
 }
 
 static void check_psnr(struct judgement *j, const struct metrics *m, const char *against) {

@@ -35,7 +35,17 @@ static void set_outcome_of_failure(struct judgement *j, const struct error *erro
                 j->first_failure[0] ? j->first_failure : reason);
 }
 
-/* Whether the backend declared beforehand that it does not do this case. */
+static bool must_be_refused(const struct run_case *item, const char *option) {
+    for (size_t i = 0; case_must_refuse(item, i); i++) {
+        if (strcmp(case_must_refuse(item, i), option) == 0) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* Whether the backend declared beforehand that it does not do this case. An option that must be refused is refused, not
+ * declared away. */
 static bool is_declared_unsupported(struct judgement *j) {
     const struct worker_hello *hello = worker_hello(j->session.worker);
     const char *vae_type = j->item->model->model->type->name;
@@ -48,7 +58,8 @@ static bool is_declared_unsupported(struct judgement *j) {
         const char *option = json_string_value(json_object_get(entry, "option"));
         const char *reason = json_string_value(json_object_get(entry, "reason"));
         bool asked =
-            !option || strcmp(option, precision) == 0 || option_is_asked(option_list_find(&j->item->options, option));
+            !option || strcmp(option, precision) == 0 ||
+            (option_is_asked(option_list_find(&j->item->options, option)) && !must_be_refused(j->item, option));
         if (asked && (!type || strcmp(type, vae_type) == 0)) {
             set_outcome(j, "unsupported", reason ? reason : "declared by the backend");
             return true;
@@ -108,15 +119,6 @@ static void fill_identity(struct judgement *j, int64_t threads, const char *repr
     row->repro = record_text(record, repro);
     row->threads = threads;
     row->batch = item->batch;
-}
-
-static bool must_be_refused(const struct run_case *item, const char *option) {
-    for (size_t i = 0; case_must_refuse(item, i); i++) {
-        if (strcmp(case_must_refuse(item, i), option) == 0) {
-            return true;
-        }
-    }
-    return false;
 }
 
 /* The case's options for open: threads, and what is switched on or refused under observation left out. */
@@ -359,7 +361,7 @@ static void judge_case(struct judgement *j, const struct run_settings *settings)
         return;
     }
     const char *must_refuse = case_must_refuse(j->item, 0);
-    if (!must_refuse && (is_declared_unsupported(j) || !need_oracle(j))) {
+    if (is_declared_unsupported(j) || (!must_refuse && !need_oracle(j))) {
         return;
     }
     status = must_refuse         ? judge_refused(j, &error)

@@ -66,6 +66,8 @@ class Faults(CommandLine):
                 self.assertEqual([row["outcome"] for row in record["cases"]], [outcome], record["cases"][0]["reason"])
                 self.assertTrue(record["cases"][0]["reason"])
                 self.assert_exit(process, 1)
+                for row in record["checks"]:
+                    self.assertNotRegex(row["message"], r"\bnan\b")
                 if check:
                     failed = {row["name"] for row in record["checks"] if row["outcome"] == "failed"}
                     self.assertIn(check, failed)
