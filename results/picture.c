@@ -108,7 +108,7 @@ static uint8_t shrink_square(const struct record_image *image, int64_t y, int64_
             count++;
         }
     }
-    return keep_largest || count == 0 ? largest : (uint8_t)((sum + count / 2) / count);
+    return (uint8_t)(keep_largest || count == 0 ? largest : (sum + count / 2) / count);
 }
 
 uint8_t *picture_shrink(const struct record_image *image, int64_t factor, bool keep_largest,
