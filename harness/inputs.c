@@ -43,15 +43,27 @@ static float *append_f32(struct input_set *set, const char *name, const struct s
     return data;
 }
 
-static bool shape_of_input(const struct graph_input *input, int64_t batch, int64_t height, int64_t width,
-                           struct shape *shape) {
-    int64_t scaled_height, scaled_width;
-    if (__builtin_mul_overflow(height, (int64_t)input->scale, &scaled_height) ||
-        __builtin_mul_overflow(width, (int64_t)input->scale, &scaled_width)) {
-        return false;
+/* Fills in seeded numbers close to normal, or codes that are close to uniform. False when memory is short. */
+static bool append_seeded(struct input_set *set, const struct graph_input *input, const struct shape *shape,
+                          uint64_t seed, const char *stream) {
+    const int64_t count = shape_element_count(shape);
+    if (input->rank != 3) {
+        float *data = append_f32(set, input->name, shape);
+        for (int64_t k = 0; data && k < count; k++) {
+            data[k] = synthetic_normal(seed, stream, (uint64_t)k);
+        }
+        return data;
     }
-    *shape = (struct shape){.rank = 4, .dims = {batch, input->channels, scaled_height, scaled_width}};
-    return shape_element_count(shape) > 0;
+    int32_t *codes = malloc((size_t)count * sizeof *codes);
+    for (int64_t k = 0; codes && k < count; k++) {
+        const double fine =
+            (double)synthetic_normal(seed, stream, (uint64_t)k) * 1048576; /* exact: a sum of integers */
+        codes[k] = (int32_t)((int64_t)(fine < 0 ? -fine : fine) % input->code_count);
+    }
+    if (codes) {
+        append(set, input->name, VAEMARK_I32, shape, codes);
+    }
+    return codes;
 }
 
 enum vaemark_status inputs_make(const struct vaemark_graph *graph, uint64_t seed, int64_t batch, int64_t height,
@@ -60,21 +72,19 @@ enum vaemark_status inputs_make(const struct vaemark_graph *graph, uint64_t seed
     for (size_t i = 0; i < graph->input_count && i < INPUTS_MAX; i++) {
         const struct graph_input *input = &graph->inputs[i];
         struct shape shape;
-        if (input->rank != 4 || !shape_of_input(input, batch, height, width, &shape)) {
+        char stream[96];
+        if (input->optional) {
+            continue;
+        }
+        if (!graph_input_shape(input, batch, height, width, &shape)) {
             inputs_free(set);
             return error_set(error, VAEMARK_BAD_INPUT, "no input '%s' of batch %lld, latents %lldx%lld can be made",
                              input->name, (long long)batch, (long long)height, (long long)width);
         }
-        float *data = append_f32(set, input->name, &shape);
-        char stream[96];
         snprintf(stream, sizeof stream, "%s/%lld", input->name, (long long)ring);
-        if (!data) {
+        if (!append_seeded(set, input, &shape, seed, stream)) {
             inputs_free(set);
             return set_no_memory(input->name, error);
-        }
-        int64_t count = shape_element_count(&shape);
-        for (int64_t k = 0; k < count; k++) {
-            data[k] = synthetic_normal(seed, stream, (uint64_t)k);
         }
     }
     return VAEMARK_OK;
@@ -151,6 +161,9 @@ static bool has_elements(const struct vaemark_tensor *tensor) {
 static enum vaemark_status read_one(const struct weights *file, const struct graph_input *input, struct input_set *set,
                                     struct error *error) {
     const struct vaemark_tensor *found = weights_find(file, input->name);
+    if (!found && input->optional) {
+        return VAEMARK_OK; /* that all or none are there is the graph's to judge */
+    }
     if (!found) {
         return error_set(error, VAEMARK_BAD_INPUT, "has no tensor '%s', which this decoder wants as an input",
                          input->name);
@@ -171,7 +184,7 @@ enum vaemark_status inputs_read(const struct vaemark_graph *graph, const char *p
     enum vaemark_status status = weights_open(path, &file, error);
     for (size_t i = 0; status == VAEMARK_OK && i < graph->input_count && i < INPUTS_MAX; i++) {
         status = read_one(file, &graph->inputs[i], set, error);
-        if (status == VAEMARK_OK && !allow_nonfinite) {
+        if (status == VAEMARK_OK && !allow_nonfinite && set->count > 0) {
             status = check_finite(&set->tensors[set->count - 1], error);
         }
     }
@@ -182,6 +195,7 @@ enum vaemark_status inputs_read(const struct vaemark_graph *graph, const char *p
     if (status == VAEMARK_OK) {
         struct vaemark_tensors list = inputs_list(set);
         status = graph_infer_shapes(graph, &list, shapes, error);
+        status = status == VAEMARK_OK ? graph_check_codes(graph, &list, error) : status;
     }
     if (status == VAEMARK_OK && ring > 0 && set->tensors[0].dtype == VAEMARK_F32) {
         vary(&set->tensors[0], ring);

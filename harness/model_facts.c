@@ -6,15 +6,18 @@
 /* Shapes of all values for latents of size x size; data is never read. False where the graph says no. */
 static bool infer(const struct vaemark_graph *graph, int64_t size, struct shape *shapes) {
     struct vaemark_tensor tensors[sizeof graph->inputs / sizeof *graph->inputs];
+    struct vaemark_tensors list = {.items = tensors};
     for (size_t i = 0; i < graph->input_count; i++) {
         const struct graph_input *input = &graph->inputs[i];
-        struct shape shape = {.rank = 4, .dims = {1, input->channels, size * input->scale, size * input->scale}};
-        tensors[i] = tensor_make(input->name, VAEMARK_F32, &shape, NULL);
-        if (input->rank != 4) {
+        struct shape shape;
+        if (input->optional) {
+            continue;
+        }
+        if (!graph_input_shape(input, 1, size, size, &shape)) {
             return false;
         }
+        tensors[list.count++] = tensor_make(input->name, input->rank == 3 ? VAEMARK_I32 : VAEMARK_F32, &shape, NULL);
     }
-    struct vaemark_tensors list = {.items = tensors, .count = graph->input_count};
     return graph_infer_shapes(graph, &list, shapes, NULL) == VAEMARK_OK;
 }
 

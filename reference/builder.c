@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "reference/builder_internal.h"
 #include "reference/graph_edit.h"
 
 /* Of synthetic weights: keeps the variance of activations through a ReLU or SiLU, and through a plain product. */
@@ -17,11 +18,11 @@ void builder_begin(struct builder *b) {
     }
 }
 
-static bool builder_failed(const struct builder *b) {
+bool builder_failed(const struct builder *b) {
     return b->error.status != VAEMARK_OK;
 }
 
-static value builder_out_of_memory(struct builder *b) {
+value builder_out_of_memory(struct builder *b) {
     if (!builder_failed(b)) {
         error_set(&b->error, VAEMARK_OUT_OF_MEMORY, "out of memory while building the graph");
     }
@@ -69,8 +70,7 @@ const char *builder_path(struct builder *b, const char *format, ...) {
     return kept;
 }
 
-/* Appends a node; its inputs must be values made before. */
-static value builder_node(struct builder *b, struct graph_node node, const char *module) {
+value builder_node(struct builder *b, struct graph_node node, const char *module) {
     value output;
 
     if (builder_failed(b)) {
@@ -88,10 +88,8 @@ static value builder_node(struct builder *b, struct graph_node node, const char 
     return output >= 0 ? output : builder_out_of_memory(b);
 }
 
-/* The parameter MODULE.LEAF, made at first use: a module that runs twice (a UNet of two steps) has one set of weights.
- */
-static int32_t builder_parameter(struct builder *b, const char *module, const char *leaf, struct shape shape,
-                                 enum parameter_role role, double gain) {
+int32_t builder_parameter(struct builder *b, const char *module, const char *leaf, struct shape shape,
+                          enum parameter_role role, double gain) {
     struct graph_parameter parameter = {.shape = shape, .role = role, .synthetic_gain = gain};
     char found[96], wanted[96];
     int32_t index;
@@ -181,6 +179,11 @@ value builder_conv2d(struct builder *b, value x, struct conv2d_options options, 
     node.parameters[node.parameter_count++] = builder_parameter(
         b, module, "weight", (struct shape){.rank = 4, .dims = {options.out, options.in / groups, kernel, kernel}},
         PARAMETER_WEIGHT, options.gain == 0.0 ? CONV2D_GAIN : options.gain);
+    if (options.frames > 0 && !builder_failed(b)) {
+        struct graph_parameter *weight = &b->graph->parameters[node.parameters[0]];
+        weight->frames = options.frames;
+        weight->frame = options.frames - 1;
+    }
     if (!options.no_bias) {
         node.parameters[node.parameter_count++] =
             builder_parameter(b, module, "bias", shape_1d(options.out), PARAMETER_BIAS, 1.0);

@@ -90,13 +90,27 @@ static void read_reals(const struct execution *execution, void *out, const struc
     }
 }
 
+/* A joined parameter's tensor is memory of the decoder's own, as a whole. */
+static void read_parameter(const struct execution *execution, void *out, const struct graph_parameter *parameter,
+                           int64_t first, int64_t count) {
+    if (execution->settings->bits == 32) {
+        parameter_read_f32(out, parameter, first, count);
+    } else {
+        parameter_read_f64(out, parameter, first, count);
+    }
+}
+
+static bool is_absent(const struct execution *execution, int32_t value) {
+    return execution->shapes[value].rank == 0;
+}
+
 /* Copies every input that is read into an activation. */
 static enum vaemark_status execution_read_inputs(struct execution *execution) {
     enum vaemark_status status = VAEMARK_OK;
 
     for (size_t i = 0; status == VAEMARK_OK && i < execution->graph->input_count; i++) {
         const struct graph_input *input = &execution->graph->inputs[i];
-        if (execution->last_use[input->value] < 0) {
+        if (execution->last_use[input->value] < 0 || is_absent(execution, input->value)) {
             continue;
         }
         status = value_allocate(execution, input->value);
@@ -163,7 +177,7 @@ static enum vaemark_status workspace_open(struct execution *execution, const str
         const int64_t count = parameter_count_read(execution, node, i);
         const int64_t first = node->op == OP_EMBEDDING ? node->attributes.embedding.row * count : 0;
         void *out = workspace->memory + workspace->parameter_offsets[i];
-        read_reals(execution, out, &execution->graph->parameters[node->parameters[i]].tensor, first, count);
+        read_parameter(execution, out, &execution->graph->parameters[node->parameters[i]], first, count);
         call->parameters[i] = out;
     }
     call->scratch = execution->host == NULL ? NULL : workspace->memory + workspace->scratch_offset;
@@ -179,8 +193,13 @@ static void workspace_close(struct execution *execution, struct workspace *works
 static enum vaemark_status execution_node(struct execution *execution, size_t index) {
     const struct graph_node *node = &execution->graph->nodes[index];
     struct op_call call = node_call(execution, node);
-    struct workspace workspace;
-    enum vaemark_status status = workspace_open(execution, node, &call, &workspace);
+    struct workspace workspace = {0};
+    enum vaemark_status status = VAEMARK_OK;
+
+    if (is_absent(execution, node->output)) {
+        return VAEMARK_OK;
+    }
+    status = workspace_open(execution, node, &call, &workspace);
 
     if (status == VAEMARK_OK && node->output == execution->graph->output) {
         /* The last value is made where the caller wants it. */

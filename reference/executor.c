@@ -164,11 +164,11 @@ static enum vaemark_status model_check(const struct vaemark_model *model, struct
             return error_set_at(error, VAEMARK_INVALID_ARGUMENT, parameter->name,
                                 "has no weights: bind a checkpoint before decoding");
         }
-        if (shape_element_count(&found) != shape_element_count(&parameter->shape)) {
+        const struct shape stored = parameter_stored_shape(parameter);
+        if (shape_element_count(&found) != shape_element_count(&stored)) {
             char wanted[192], text[192];
             return error_set_at(error, VAEMARK_BAD_INPUT, parameter->name, "wanted %s, found %s",
-                                shape_format(&parameter->shape, wanted, sizeof wanted),
-                                shape_format(&found, text, sizeof text));
+                                shape_format(&stored, wanted, sizeof wanted), shape_format(&found, text, sizeof text));
         }
     }
     return VAEMARK_OK;
@@ -344,8 +344,9 @@ static enum vaemark_status reference_prepare(struct vaemark_decoder *decoder, co
 }
 
 /* The one output must be the image as prepare() describes it, and inputs must have data. */
-static enum vaemark_status decode_check(const struct vaemark_tensors *inputs, const struct vaemark_tensors *outputs,
-                                        const struct vaemark_tensor *image, struct error *error) {
+static enum vaemark_status decode_check(const struct vaemark_graph *graph, const struct vaemark_tensors *inputs,
+                                        const struct vaemark_tensors *outputs, const struct vaemark_tensor *image,
+                                        struct error *error) {
     const struct shape wanted = tensor_shape(image);
     char wanted_text[192], found_text[192];
     struct shape found;
@@ -365,7 +366,7 @@ static enum vaemark_status decode_check(const struct vaemark_tensors *inputs, co
             return error_set(error, VAEMARK_INVALID_ARGUMENT, "input '%s' has no data", inputs->items[i].name);
         }
     }
-    return VAEMARK_OK;
+    return graph_check_codes(graph, inputs, error);
 }
 
 /* A decode while it runs. */
@@ -439,7 +440,7 @@ static enum vaemark_status reference_decode(struct vaemark_decoder *decoder, con
     } else {
         const struct vaemark_tensor image = tensor_make("image", decoder_dtype(decoder), &plan.tiling.image, NULL);
         decoder->entries = entries;
-        status = decode_check(inputs, outputs, &image, &error);
+        status = decode_check(decoder_graph(decoder), inputs, outputs, &image, &error);
         if (status == VAEMARK_OK) {
             status = decode_passes(decoder, &plan, inputs, &outputs->items[0], &error);
         }

@@ -22,6 +22,16 @@ static const char *const op_names[OP_COUNT] = {
     [OP_SLICE] = "slice",
     [OP_EMBEDDING] = "embedding",
     [OP_ATTENTION] = "attention",
+    [OP_LINEAR_ATTENTION] = "linear_attention",
+    [OP_RMS_NORM] = "rms_norm",
+    [OP_BATCH_NORM] = "batch_norm",
+    [OP_MULTIPLY] = "multiply",
+    [OP_MIX] = "mix",
+    [OP_CLAMP] = "clamp",
+    [OP_SUBSAMPLE] = "subsample",
+    [OP_CHANNELS_TO_SPACE] = "channels_to_space",
+    [OP_LOOKUP] = "lookup",
+    [OP_QUANTIZE] = "quantize",
 };
 
 const char *op_name(enum op op) {
@@ -166,6 +176,7 @@ struct vaemark_graph *graph_clone(const struct vaemark_graph *graph) {
     copy->input_count = graph->input_count;
     copy->value_count = graph->value_count;
     copy->output = graph->output;
+    copy->has_frames = graph->has_frames;
     copy->tiling = graph->tiling;
     return copy;
 }
@@ -175,7 +186,8 @@ uint64_t graph_parameter_elements(const struct vaemark_graph *graph) {
 
     for (size_t i = 0; i < graph->parameter_count; i++) {
         if (graph->parameters[i].origin == PARAMETER_STORED) {
-            sum += (uint64_t)shape_element_count(&graph->parameters[i].shape);
+            const struct shape stored = parameter_stored_shape(&graph->parameters[i]);
+            sum += (uint64_t)shape_element_count(&stored);
         }
     }
     return sum;

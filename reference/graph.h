@@ -31,6 +31,16 @@ enum op {
     OP_SLICE,            /* channels [first, first + count) of axis 1 */
     OP_EMBEDDING,        /* no input; table (rows, dim): row `row` as (1, dim) */
     OP_ATTENTION, /* q, k, v (N,C,H,W) each, or one packed qkv (N,3C,H,W); softmax(q k^T / sqrt(C)) v, one head */
+    OP_LINEAR_ATTENTION,  /* heads of packed q, k, v: x (N,3D heads,H,W) -> (N,D heads,H,W); no softmax */
+    OP_RMS_NORM,          /* by pixel, over channels: x / max(sqrt(mean(x^2) + epsilon), floor) * weight + bias */
+    OP_BATCH_NORM,        /* (x - running_mean) / sqrt(running_var + epsilon) * weight + bias, by channel */
+    OP_MULTIPLY,          /* a * b; b of a's shape, or with one channel */
+    OP_MIX,               /* x m + y (1 - m), mask m (N,1,H,W); x where m or y is absent (optional inputs) */
+    OP_CLAMP,             /* min(max(x, low), high), NaN stays NaN */
+    OP_SUBSAMPLE,         /* every factor-th row and column from the first: nearest resizing to a whole fraction */
+    OP_CHANNELS_TO_SPACE, /* channels become pixels, or are repeated; see channels_to_space below */
+    OP_LOOKUP,            /* codes (N,H,W); table (rows, dim): their rows as (N,dim,H,W) */
+    OP_QUANTIZE,          /* x (N,C,H,W); table (rows, C): x + (nearest row - x), the first where several are */
     OP_COUNT
 };
 
@@ -64,9 +74,31 @@ union op_attributes {
     struct {
         int64_t row;
     } embedding;
+    struct {
+        int32_t head_channels; /* D; up to D pixels the sums are formed the other way round, as the framework does */
+        double epsilon;
+    } linear_attention;
+    struct {
+        double epsilon, floor;
+    } rms_norm;
+    struct {
+        double epsilon;
+    } batch_norm;
+    struct {
+        double low, high;
+    } clamp;
+    struct {
+        int32_t factor;
+    } subsample;
+    /* out[c, factor i + a, factor j + b] = in[(by_channel c + by_row a + by_column b + offset) / divisor, i, j] */
+    struct {
+        int32_t factor;   /* 1: channels are picked, pixels stay */
+        int64_t channels; /* of the output */
+        int64_t by_channel, by_row, by_column, offset, divisor;
+    } channels_to_space;
 };
 
-enum { GRAPH_MAX_NODE_INPUTS = 3, GRAPH_MAX_NODE_PARAMETERS = 2 };
+enum { GRAPH_MAX_NODE_INPUTS = 3, GRAPH_MAX_NODE_PARAMETERS = 4 };
 
 struct graph_node {
     enum op op;
@@ -74,7 +106,9 @@ struct graph_node {
     int32_t inputs[GRAPH_MAX_NODE_INPUTS];
     int32_t input_count;
     int32_t output;
-    int32_t parameters[GRAPH_MAX_NODE_PARAMETERS]; /* weight, bias; conv2d, linear: bias may be absent */
+    /* weight, bias (batch norm: running_mean, running_var, weight, bias); conv2d, linear, rms_norm: bias may be absent
+     */
+    int32_t parameters[GRAPH_MAX_NODE_PARAMETERS];
     int32_t parameter_count;
     union op_attributes attributes;
 };
@@ -89,8 +123,11 @@ enum parameter_origin {
 enum parameter_role { PARAMETER_WEIGHT, PARAMETER_BIAS, PARAMETER_NORM_SCALE, PARAMETER_TABLE };
 
 struct graph_parameter {
-    const char *name; /* owned by the graph: "decoder.conv_in.weight" */
-    struct shape shape;
+    const char *name;   /* owned by the graph: "decoder.conv_in.weight" */
+    struct shape shape; /* as nodes use it */
+    /* Convolutions over frames, stored as (O,C,frames,kh,kw): of one picture only tap number `frame` sees anything but
+     * padding, and the parameter is that slice of the stored tensor. frames 0: stored as it is. */
+    int32_t frames, frame;
     enum parameter_origin origin;
     enum parameter_role role;
     double synthetic_gain;        /* standard deviation is gain / sqrt(fan-in) for weights */
@@ -105,6 +142,9 @@ struct graph_input {
     int32_t rank;
     int64_t channels; /* of axis 1 */
     int32_t scale;    /* height and width are the latents' times this */
+    /* rank 5: (N,C,1,H,W), one frame; as a value it is (N,C,H,W). rank 3: integer codes (N,H,W), I32 or I64. */
+    int64_t code_count; /* of rank 3: codes are 0 to code_count - 1 */
+    bool optional;      /* may be absent; what is computed from it alone is then absent, too (graph_infer_shapes()) */
 };
 
 /* How the framework's class decodes in tiles (reference/tiling.h); filled in by the model's builder. */
@@ -130,7 +170,8 @@ struct vaemark_graph {
     struct graph_input inputs[4];
     size_t input_count;
     int32_t value_count;
-    int32_t output; /* the value that is the image */
+    int32_t output;  /* the value that is the image */
+    bool has_frames; /* the image is (N,C,1,H,W) outside, (N,C,H,W) as a value */
     struct graph_tiling tiling;
     struct graph_arena *arena; /* strings and constants */
 };
@@ -144,9 +185,25 @@ void graph_free(struct vaemark_graph *graph);
 const char *op_name(enum op op);
 
 /* Checks the inputs (names, rank, channels, dtype, sizes > 0, equal batches) and fills in the shape of every value:
- * shapes[value_count]. VAEMARK_BAD_INPUT names the input, what was wanted and what was found. */
+ * shapes[value_count]. VAEMARK_BAD_INPUT names the input, what was wanted and what was found. Of optional inputs all or
+ * none are given. A value that needs an absent one has rank 0: it is not computed. */
 enum vaemark_status graph_infer_shapes(const struct vaemark_graph *graph, const struct vaemark_tensors *inputs,
                                        struct shape *shapes, struct error *error);
+
+/* The shape of an input for latents of that size; false where it cannot be addressed. Codes are I32, all others F32. */
+bool graph_input_shape(const struct graph_input *input, int64_t batch, int64_t height, int64_t width,
+                       struct shape *shape);
+/* The image as it leaves the decoder, from the shapes that graph_infer_shapes() found. */
+struct shape graph_image_shape(const struct vaemark_graph *graph, const struct shape *shapes);
+/* Integer codes must lie within their table, or memory would not be safe. VAEMARK_BAD_INPUT names the first that does
+ * not. Inputs without data pass. */
+enum vaemark_status graph_check_codes(const struct vaemark_graph *graph, const struct vaemark_tensors *inputs,
+                                      struct error *error);
+/* The shape in the file: with its frames. */
+struct shape parameter_stored_shape(const struct graph_parameter *parameter);
+/* Elements [first, first + count) of a stored parameter, as nodes use it. */
+void parameter_read_f32(float *out, const struct graph_parameter *parameter, int64_t first, int64_t count);
+void parameter_read_f64(double *out, const struct graph_parameter *parameter, int64_t first, int64_t count);
 
 /* 2 x multiply-adds of convolutions, linears and attention products; 0 for other ops. */
 uint64_t graph_node_flops(const struct vaemark_graph *graph, const struct graph_node *node, const struct shape *shapes);
@@ -154,7 +211,7 @@ uint64_t graph_node_flops(const struct vaemark_graph *graph, const struct graph_
 uint64_t graph_node_bytes(const struct vaemark_graph *graph, const struct graph_node *node, const struct shape *shapes,
                           size_t element_size_bytes);
 uint64_t graph_flops(const struct vaemark_graph *graph, const struct shape *shapes);
-/* Numbers in all stored parameters. */
+/* Numbers in all stored parameters, with all their frames. */
 uint64_t graph_parameter_elements(const struct vaemark_graph *graph);
 
 /* last_use[value]: index of the last node that reads it (node_count for the output, -1 if nobody does). */

@@ -60,6 +60,32 @@ static double affine_attribute(const union op_attributes *attributes, const char
     return fallback;
 }
 
+static double channels_to_space_attribute(const union op_attributes *attributes, const char *name, double fallback) {
+    const struct {
+        const char *name;
+        int64_t number;
+    } table[] = {
+        {"factor", attributes->channels_to_space.factor},      {"channels", attributes->channels_to_space.channels},
+        {"channel", attributes->channels_to_space.by_channel}, {"row", attributes->channels_to_space.by_row},
+        {"column", attributes->channels_to_space.by_column},   {"offset", attributes->channels_to_space.offset},
+        {"divisor", attributes->channels_to_space.divisor},
+    };
+
+    for (size_t i = 0; i < sizeof table / sizeof table[0]; i++) {
+        if (strcmp(table[i].name, name) == 0) {
+            return (double)table[i].number;
+        }
+    }
+    return fallback;
+}
+
+/* A convolution whose weights are stored with frames: the tap that a single picture sees. */
+static double frame_attribute(const struct vaemark_graph *graph, const struct graph_node *node, double fallback) {
+    const struct graph_parameter *weight = &graph->parameters[node->parameters[0]];
+
+    return weight->frames > 0 ? weight->frame : fallback;
+}
+
 static double api_node_attribute(const struct vaemark_graph *graph, size_t node_index, const char *name,
                                  double fallback) {
     const struct graph_node *node = &graph->nodes[node_index];
@@ -81,10 +107,25 @@ static double api_node_attribute(const struct vaemark_graph *graph, size_t node_
         {OP_SLICE, "first", node->op == OP_SLICE ? (double)attributes->slice.first : 0},
         {OP_SLICE, "count", node->op == OP_SLICE ? (double)attributes->slice.count : 0},
         {OP_EMBEDDING, "row", node->op == OP_EMBEDDING ? (double)attributes->embedding.row : 0},
+        {OP_LINEAR_ATTENTION, "channels",
+         node->op == OP_LINEAR_ATTENTION ? attributes->linear_attention.head_channels : 0},
+        {OP_LINEAR_ATTENTION, "epsilon", node->op == OP_LINEAR_ATTENTION ? attributes->linear_attention.epsilon : 0},
+        {OP_RMS_NORM, "epsilon", node->op == OP_RMS_NORM ? attributes->rms_norm.epsilon : 0},
+        {OP_RMS_NORM, "floor", node->op == OP_RMS_NORM ? attributes->rms_norm.floor : 0},
+        {OP_BATCH_NORM, "epsilon", node->op == OP_BATCH_NORM ? attributes->batch_norm.epsilon : 0},
+        {OP_CLAMP, "low", node->op == OP_CLAMP ? attributes->clamp.low : 0},
+        {OP_CLAMP, "high", node->op == OP_CLAMP ? attributes->clamp.high : 0},
+        {OP_SUBSAMPLE, "factor", node->op == OP_SUBSAMPLE ? attributes->subsample.factor : 0},
     };
 
     if (node->op == OP_AFFINE) {
         return affine_attribute(attributes, name, fallback);
+    }
+    if (node->op == OP_CHANNELS_TO_SPACE) {
+        return channels_to_space_attribute(attributes, name, fallback);
+    }
+    if (node->op == OP_CONV2D && strcmp(name, "frame") == 0) {
+        return frame_attribute(graph, node, fallback);
     }
     for (size_t i = 0; i < sizeof table / sizeof table[0]; i++) {
         if (table[i].op == node->op && strcmp(table[i].name, name) == 0) {

@@ -38,6 +38,16 @@ static void put_affine(struct hash *hash, const union op_attributes *attributes)
     }
 }
 
+static void put_channels_to_space(struct hash *hash, const union op_attributes *attributes) {
+    put_integer(hash, attributes->channels_to_space.factor);
+    put_integer(hash, attributes->channels_to_space.channels);
+    put_integer(hash, attributes->channels_to_space.by_channel);
+    put_integer(hash, attributes->channels_to_space.by_row);
+    put_integer(hash, attributes->channels_to_space.by_column);
+    put_integer(hash, attributes->channels_to_space.offset);
+    put_integer(hash, attributes->channels_to_space.divisor);
+}
+
 /* No default: the compiler names the op that was forgotten. */
 static void put_attributes(struct hash *hash, enum op op, const union op_attributes *attributes) {
     switch (op) {
@@ -70,6 +80,31 @@ static void put_attributes(struct hash *hash, enum op op, const union op_attribu
     case OP_EMBEDDING:
         put_integer(hash, attributes->embedding.row);
         break;
+    case OP_LINEAR_ATTENTION:
+        put_integer(hash, attributes->linear_attention.head_channels);
+        put_real(hash, attributes->linear_attention.epsilon);
+        break;
+    case OP_RMS_NORM:
+        put_real(hash, attributes->rms_norm.epsilon);
+        put_real(hash, attributes->rms_norm.floor);
+        break;
+    case OP_BATCH_NORM:
+        put_real(hash, attributes->batch_norm.epsilon);
+        break;
+    case OP_CLAMP:
+        put_real(hash, attributes->clamp.low);
+        put_real(hash, attributes->clamp.high);
+        break;
+    case OP_SUBSAMPLE:
+        put_integer(hash, attributes->subsample.factor);
+        break;
+    case OP_CHANNELS_TO_SPACE:
+        put_channels_to_space(hash, attributes);
+        break;
+    case OP_MULTIPLY:
+    case OP_MIX:
+    case OP_LOOKUP:
+    case OP_QUANTIZE:
     case OP_LINEAR:
     case OP_SILU:
     case OP_RELU:
@@ -101,6 +136,8 @@ static void put_parameter(struct hash *hash, const struct graph_parameter *param
     put_text(hash, parameter->name);
     put_shape(hash, &parameter->shape);
     put_integer(hash, parameter->origin);
+    put_integer(hash, parameter->frames);
+    put_integer(hash, parameter->frame);
     for (size_t i = 0; parameter->origin == PARAMETER_JOINED && i < 3; i++) {
         put_integer(hash, parameter->sources[i]);
     }
@@ -119,6 +156,8 @@ enum vaemark_status graph_digest(const struct vaemark_graph *graph, char hex[65]
         put_integer(hash, input->rank);
         put_integer(hash, input->channels);
         put_integer(hash, input->scale);
+        put_integer(hash, input->code_count);
+        put_integer(hash, input->optional);
     }
     put_integer(hash, (int64_t)graph->parameter_count);
     for (size_t i = 0; i < graph->parameter_count; i++) {
@@ -129,6 +168,7 @@ enum vaemark_status graph_digest(const struct vaemark_graph *graph, char hex[65]
         put_node(hash, &graph->nodes[i]);
     }
     put_integer(hash, graph->output);
+    put_integer(hash, graph->has_frames);
     hash_finish(hash, hex);
     return VAEMARK_OK;
 }

@@ -2,13 +2,9 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "base/text.h"
-#include "reference/graph.h"
+#include "reference/graph_inputs.h"
 
 enum { SHAPE_TEXT_CAPACITY = 8 * 21 };
-
-/* A value of more elements than that could not be addressed in double precision. */
-static const int64_t MAX_VALUE_ELEMENTS = INT64_MAX / 16;
 
 /* The node whose output is being found. */
 struct inference {
@@ -82,11 +78,6 @@ static enum vaemark_status infer_linear(const struct inference *at, struct shape
         out->dims[1] = weight->dims[0];
     }
     return status;
-}
-
-static enum vaemark_status infer_group_norm(const struct inference *at, struct shape *out) {
-    *out = *at->in[0];
-    return expect_channels(at, 4, parameter_shape(at, 0)->dims[0]);
 }
 
 static enum vaemark_status infer_same(const struct inference *at, struct shape *out) {
@@ -199,10 +190,113 @@ static enum vaemark_status infer_attention(const struct inference *at, struct sh
     return status != VAEMARK_OK ? status : expect_same(at, at->in[0], at->in[2]);
 }
 
+/* The framework takes the divisor for one more row of v, which needs q, k and v of D channels each. */
+static enum vaemark_status infer_linear_attention(const struct inference *at, struct shape *out) {
+    const int64_t head = 3 * (int64_t)at->node->attributes.linear_attention.head_channels;
+    enum vaemark_status status = expect_image(at);
+
+    if (status != VAEMARK_OK) {
+        return status;
+    }
+    *out = *at->in[0];
+    out->dims[1] /= 3;
+    return at->in[0]->dims[1] % head == 0 ? VAEMARK_OK : inference_fail(at, "q, k and v of every head", at->in[0]);
+}
+
+static enum vaemark_status infer_norm(const struct inference *at, struct shape *out) {
+    *out = *at->in[0];
+    return expect_channels(at, 4, parameter_shape(at, 0)->dims[0]);
+}
+
+/* An image of the same size with as many channels, or one that serves all of them. */
+static enum vaemark_status expect_mask(const struct inference *at, const struct shape *mask, bool or_whole) {
+    struct shape wanted = *at->in[0];
+
+    if (or_whole && shape_equal(&wanted, mask)) {
+        return VAEMARK_OK;
+    }
+    wanted.dims[1] = 1;
+    return expect_same(at, &wanted, mask);
+}
+
+static enum vaemark_status infer_multiply(const struct inference *at, struct shape *out) {
+    enum vaemark_status status = expect_image(at);
+
+    *out = *at->in[0];
+    return status == VAEMARK_OK ? expect_mask(at, at->in[1], true) : status;
+}
+
+static enum vaemark_status infer_mix(const struct inference *at, struct shape *out) {
+    enum vaemark_status status = expect_image(at);
+
+    *out = *at->in[0];
+    status = status == VAEMARK_OK ? expect_same(at, at->in[0], at->in[1]) : status;
+    return status == VAEMARK_OK ? expect_mask(at, at->in[2], false) : status;
+}
+
+static enum vaemark_status infer_subsample(const struct inference *at, struct shape *out) {
+    const int64_t factor = at->node->attributes.subsample.factor;
+    enum vaemark_status status = expect_image(at);
+
+    if (status != VAEMARK_OK) {
+        return status;
+    }
+    *out = *at->in[0];
+    if (out->dims[2] % factor != 0 || out->dims[3] % factor != 0) {
+        return inference_fail(at, "sizes that the factor divides", at->in[0]);
+    }
+    out->dims[2] /= factor;
+    out->dims[3] /= factor;
+    return VAEMARK_OK;
+}
+
+/* The builder has checked that no index wraps; the last one must be a channel. */
+static enum vaemark_status infer_channels_to_space(const struct inference *at, struct shape *out) {
+    const union op_attributes *a = &at->node->attributes;
+    const int64_t factor = a->channels_to_space.factor;
+    enum vaemark_status status = expect_image(at);
+
+    if (status != VAEMARK_OK) {
+        return status;
+    }
+    *out = *at->in[0];
+    const int64_t last =
+        (a->channels_to_space.by_channel * (a->channels_to_space.channels - 1) +
+         (a->channels_to_space.by_row + a->channels_to_space.by_column) * (factor - 1) + a->channels_to_space.offset) /
+        a->channels_to_space.divisor;
+    if (last + 1 != out->dims[1]) {
+        char wanted[64];
+        snprintf(wanted, sizeof wanted, "%lld channels", (long long)last + 1);
+        return inference_fail(at, wanted, at->in[0]);
+    }
+    out->dims[1] = a->channels_to_space.channels;
+    if (__builtin_mul_overflow(out->dims[2], factor, &out->dims[2]) ||
+        __builtin_mul_overflow(out->dims[3], factor, &out->dims[3])) {
+        return inference_fail(at, "a smaller image", at->in[0]);
+    }
+    return VAEMARK_OK;
+}
+
+static enum vaemark_status infer_lookup(const struct inference *at, struct shape *out) {
+    const struct shape *codes = at->in[0];
+
+    if (codes->rank != 3) {
+        return inference_fail(at, "codes (N,H,W)", codes);
+    }
+    *out = (struct shape){.rank = 4,
+                          .dims = {codes->dims[0], parameter_shape(at, 0)->dims[1], codes->dims[1], codes->dims[2]}};
+    return VAEMARK_OK;
+}
+
+static enum vaemark_status infer_quantize(const struct inference *at, struct shape *out) {
+    *out = *at->in[0];
+    return expect_channels(at, 4, parameter_shape(at, 0)->dims[1]);
+}
+
 static enum vaemark_status (*const infer[OP_COUNT])(const struct inference *, struct shape *) = {
     [OP_CONV2D] = infer_conv2d,
     [OP_LINEAR] = infer_linear,
-    [OP_GROUP_NORM] = infer_group_norm,
+    [OP_GROUP_NORM] = infer_norm,
     [OP_SILU] = infer_same,
     [OP_RELU] = infer_same,
     [OP_TANH_CLAMP] = infer_same,
@@ -215,128 +309,27 @@ static enum vaemark_status (*const infer[OP_COUNT])(const struct inference *, st
     [OP_SLICE] = infer_slice,
     [OP_EMBEDDING] = infer_embedding,
     [OP_ATTENTION] = infer_attention,
+    [OP_LINEAR_ATTENTION] = infer_linear_attention,
+    [OP_RMS_NORM] = infer_norm,
+    [OP_BATCH_NORM] = infer_norm,
+    [OP_MULTIPLY] = infer_multiply,
+    [OP_MIX] = infer_mix,
+    [OP_CLAMP] = infer_same,
+    [OP_SUBSAMPLE] = infer_subsample,
+    [OP_CHANNELS_TO_SPACE] = infer_channels_to_space,
+    [OP_LOOKUP] = infer_lookup,
+    [OP_QUANTIZE] = infer_quantize,
 };
 
-/* "latents (N,4,H,W)", for messages. */
-static void input_describe(const struct graph_input *input, char *text, size_t size_bytes) {
-    if (input->rank == 4) {
-        snprintf(text, size_bytes, "(N,%lld,H,W)", (long long)input->channels);
-    } else {
-        snprintf(text, size_bytes, "rank %d with %lld channels", (int)input->rank, (long long)input->channels);
-    }
-}
-
-/* The tensor by itself: rank, channels, dtype, sizes, strides. */
-static enum vaemark_status input_check(const struct graph_input *input, const struct vaemark_tensor *tensor,
-                                       struct error *error) {
-    char wanted[64], found[SHAPE_TEXT_CAPACITY];
-    struct shape shape;
-    int64_t stride = 1;
-
-    input_describe(input, wanted, sizeof wanted);
-    if (tensor->rank < 0 || tensor->rank > VAEMARK_MAX_RANK) {
-        return error_set(error, VAEMARK_BAD_INPUT, "input %s: wanted %s, found rank %d", input->name, wanted,
-                         (int)tensor->rank);
-    }
-    shape = tensor_shape(tensor);
-    shape_format(&shape, found, sizeof found);
-    if (shape.rank != input->rank || (shape.rank >= 2 && shape.dims[1] != input->channels)) {
-        return error_set(error, VAEMARK_BAD_INPUT, "input %s: wanted %s, found %s", input->name, wanted, found);
-    }
-    for (int32_t axis = shape.rank - 1; axis >= 0; axis--) {
-        if (shape.dims[axis] < 1) {
-            return error_set(error, VAEMARK_BAD_INPUT, "input %s: wanted every size at least 1, found %s", input->name,
-                             found);
-        }
-        if (shape.dims[axis] > 1 && tensor->strides[axis] != stride) {
-            return error_set(error, VAEMARK_BAD_INPUT,
-                             "input %s: wanted a contiguous tensor, found stride %lld at axis %d of %s", input->name,
-                             (long long)tensor->strides[axis], (int)axis, found);
-        }
-        if (__builtin_mul_overflow(stride, shape.dims[axis], &stride) || stride > MAX_VALUE_ELEMENTS) {
-            return error_set(error, VAEMARK_BAD_INPUT, "input %s: %s is too large to address", input->name, found);
+/* What is computed from an absent value is absent, too; a mix without its second half is its first. */
+static bool infer_absent(const struct inference *at, struct shape *out) {
+    for (int32_t j = 0; j < at->node->input_count; j++) {
+        if (at->in[j]->rank == 0) {
+            *out = at->node->op == OP_MIX ? *at->in[0] : (struct shape){0};
+            return true;
         }
     }
-    if (tensor->dtype != VAEMARK_F32 && tensor->dtype != VAEMARK_F64 && tensor->dtype != VAEMARK_F16 &&
-        tensor->dtype != VAEMARK_BF16) {
-        return error_set(error, VAEMARK_BAD_INPUT, "input %s: wanted floating point (F32, F64, F16 or BF16), found %s",
-                         input->name, dtype_name(tensor->dtype));
-    }
-    return VAEMARK_OK;
-}
-
-/* Against the latents: the same batch, and their size times `scale`. */
-static enum vaemark_status input_check_size(const struct graph_input *input, const struct shape *shape,
-                                            const struct graph_input *latents, const struct shape *latents_shape,
-                                            struct error *error) {
-    struct shape wanted = *shape;
-    char wanted_text[SHAPE_TEXT_CAPACITY], found[SHAPE_TEXT_CAPACITY], base[SHAPE_TEXT_CAPACITY];
-
-    wanted.dims[0] = latents_shape->dims[0];
-    if (wanted.rank == 4 && latents_shape->rank == 4) {
-        for (int axis = 2; axis < 4; axis++) {
-            if (__builtin_mul_overflow(latents_shape->dims[axis], input->scale, &wanted.dims[axis])) {
-                wanted.dims[axis] = INT64_MAX;
-            }
-        }
-    }
-    if (shape_equal(&wanted, shape)) {
-        return VAEMARK_OK;
-    }
-    return error_set(error, VAEMARK_BAD_INPUT, "input %s: wanted %s to go with %s of %s, found %s", input->name,
-                     shape_format(&wanted, wanted_text, sizeof wanted_text), latents->name,
-                     shape_format(latents_shape, base, sizeof base), shape_format(shape, found, sizeof found));
-}
-
-/* Every tensor given must be one that the graph reads, and be there once. */
-static enum vaemark_status inputs_check_names(const struct vaemark_graph *graph, const struct vaemark_tensors *inputs,
-                                              struct error *error) {
-    const char *names[sizeof graph->inputs / sizeof graph->inputs[0] + 1] = {NULL};
-
-    for (size_t i = 0; i < graph->input_count; i++) {
-        names[i] = graph->inputs[i].name;
-    }
-    for (size_t i = 0; i < inputs->count; i++) {
-        const char *name = inputs->items[i].name == NULL ? "" : inputs->items[i].name;
-        size_t known = 0;
-        while (known < graph->input_count && strcmp(names[known], name) != 0) {
-            known++;
-        }
-        if (known == graph->input_count) {
-            const char *nearest = text_nearest(name, names);
-            return error_set(error, VAEMARK_BAD_INPUT, "input '%s' is not one of this model's%s%s%s", name,
-                             nearest == NULL ? "" : "; did you mean '", nearest == NULL ? "" : nearest,
-                             nearest == NULL ? "" : "'?");
-        }
-        if (tensors_find(inputs, name) != &inputs->items[i]) {
-            return error_set(error, VAEMARK_BAD_INPUT, "input '%s' is given twice", name);
-        }
-    }
-    return VAEMARK_OK;
-}
-
-static enum vaemark_status inputs_infer(const struct vaemark_graph *graph, const struct vaemark_tensors *inputs,
-                                        struct shape *shapes, struct error *error) {
-    enum vaemark_status status = inputs_check_names(graph, inputs, error);
-
-    for (size_t i = 0; status == VAEMARK_OK && i < graph->input_count; i++) {
-        const struct graph_input *input = &graph->inputs[i];
-        const struct vaemark_tensor *tensor = tensors_find(inputs, input->name);
-        if (tensor == NULL) {
-            char wanted[64];
-            input_describe(input, wanted, sizeof wanted);
-            return error_set(error, VAEMARK_BAD_INPUT, "input %s is missing: this model wants it as %s", input->name,
-                             wanted);
-        }
-        status = input_check(input, tensor, error);
-        if (status != VAEMARK_OK) {
-            return status;
-        }
-        shapes[input->value] = tensor_shape(tensor);
-        status =
-            input_check_size(input, &shapes[input->value], &graph->inputs[0], &shapes[graph->inputs[0].value], error);
-    }
-    return status;
+    return false;
 }
 
 enum vaemark_status graph_infer_shapes(const struct vaemark_graph *graph, const struct vaemark_tensors *inputs,
@@ -346,13 +339,16 @@ enum vaemark_status graph_infer_shapes(const struct vaemark_graph *graph, const 
     for (int32_t i = 0; i < graph->value_count; i++) {
         shapes[i] = (struct shape){0};
     }
-    status = inputs_infer(graph, inputs, shapes, error);
+    status = graph_infer_inputs(graph, inputs, shapes, error);
     for (size_t i = 0; status == VAEMARK_OK && i < graph->node_count; i++) {
         const struct graph_node *node = &graph->nodes[i];
         struct inference at = {.graph = graph, .node = node, .error = error};
         struct shape *out = &shapes[node->output];
         for (int32_t j = 0; j < node->input_count; j++) {
             at.in[j] = &shapes[node->inputs[j]];
+        }
+        if (infer_absent(&at, out)) {
+            continue;
         }
         status = infer[node->op](&at, out);
         if (status == VAEMARK_OK) {
@@ -363,4 +359,13 @@ enum vaemark_status graph_infer_shapes(const struct vaemark_graph *graph, const 
         }
     }
     return status;
+}
+
+struct shape graph_image_shape(const struct vaemark_graph *graph, const struct shape *shapes) {
+    struct shape image = shapes[graph->output];
+
+    if (graph->has_frames && image.rank == 4) {
+        image = (struct shape){.rank = 5, .dims = {image.dims[0], image.dims[1], 1, image.dims[2], image.dims[3]}};
+    }
+    return image;
 }

@@ -221,7 +221,7 @@ static enum vaemark_status infer_pass(const struct vaemark_graph *graph, const s
     }
     const enum vaemark_status status = graph_infer_shapes(graph, &pass, shapes, error);
     if (status == VAEMARK_OK) {
-        *image = shapes[graph->output];
+        *image = graph_image_shape(graph, shapes);
         *flops = graph_flops(graph, shapes);
     }
     free(shapes);

@@ -43,7 +43,8 @@ static enum vaemark_status report_missing(const struct graph_parameter *paramete
                                           const struct naming *naming, const json_t *config, struct error *error) {
     char place[512], shape[256], key[240], example[512];
     weights_place(place, weights->path, parameter->name);
-    shape_format(&parameter->shape, shape, sizeof shape);
+    const struct shape stored = parameter_stored_shape(parameter);
+    shape_format(&stored, shape, sizeof shape);
     const char *dtype = weights_unreadable_dtype(weights, parameter->name);
     if (dtype != NULL) {
         return error_set_at(error, VAEMARK_BAD_INPUT, place,
@@ -84,13 +85,14 @@ static enum vaemark_status check_tensor(const struct graph_parameter *parameter,
     char place[512], wanted[256], found[256], key[240];
     struct shape shape = tensor_shape(tensor);
     weights_place(place, path, tensor->name);
-    if (!same_up_to_trailing_ones(parameter->shape, shape)) {
+    const struct shape stored = parameter_stored_shape(parameter);
+    if (!same_up_to_trailing_ones(stored, shape)) {
         return error_set_at(
             error, VAEMARK_BAD_INPUT, place,
             "has shape %s, wanted %s: the configuration and the weights are of different models; use the config.json "
             "that these weights were published with%s",
-            shape_format(&shape, found, sizeof found), shape_format(&parameter->shape, wanted, sizeof wanted),
-            describe(key, naming, config, parameter->name, first_difference(shape, parameter->shape)));
+            shape_format(&shape, found, sizeof found), shape_format(&stored, wanted, sizeof wanted),
+            describe(key, naming, config, parameter->name, first_difference(shape, stored)));
     }
     if (tensor->dtype == VAEMARK_I32 || tensor->dtype == VAEMARK_I64) {
         return error_set_at(error, VAEMARK_BAD_INPUT, place,
@@ -108,7 +110,8 @@ static enum vaemark_status bind_parameter(struct graph_parameter *parameter, con
     }
     enum vaemark_status status = check_tensor(parameter, tensor, weights->path, naming, config, error);
     if (status == VAEMARK_OK) {
-        parameter->tensor = tensor_make(parameter->name, tensor->dtype, &parameter->shape, tensor->data);
+        const struct shape stored = parameter_stored_shape(parameter);
+        parameter->tensor = tensor_make(parameter->name, tensor->dtype, &stored, tensor->data);
     }
     return status;
 }
@@ -126,27 +129,27 @@ enum vaemark_status graph_bind_weights(struct vaemark_graph *graph, const struct
 
 /* One loop for both precisions: `read` stores elements at `out`, `element_size_bytes` apart. */
 static void read_parameter(char *out, size_t element_size_bytes, const struct vaemark_graph *graph, int32_t parameter,
-                           void (*read)(char *out, const struct vaemark_tensor *tensor, int64_t count)) {
+                           void (*read)(char *out, const struct graph_parameter *parameter, int64_t count)) {
     const struct graph_parameter *wanted = &graph->parameters[parameter];
     if (wanted->origin == PARAMETER_STORED) {
-        read(out, &wanted->tensor, shape_element_count(&wanted->shape));
+        read(out, wanted, shape_element_count(&wanted->shape));
         return;
     }
     /* Row-major: rows one below the other are the sources one behind the other. */
     for (size_t i = 0; i < sizeof wanted->sources / sizeof wanted->sources[0]; i++) {
         const struct graph_parameter *source = &graph->parameters[wanted->sources[i]];
         int64_t count = shape_element_count(&source->shape);
-        read(out, &source->tensor, count);
+        read(out, source, count);
         out += (size_t)count * element_size_bytes;
     }
 }
 
-static void read_f32(char *out, const struct vaemark_tensor *tensor, int64_t count) {
-    tensor_read_f32((float *)(void *)out, tensor, 0, count);
+static void read_f32(char *out, const struct graph_parameter *parameter, int64_t count) {
+    parameter_read_f32((float *)(void *)out, parameter, 0, count);
 }
 
-static void read_f64(char *out, const struct vaemark_tensor *tensor, int64_t count) {
-    tensor_read_f64((double *)(void *)out, tensor, 0, count);
+static void read_f64(char *out, const struct graph_parameter *parameter, int64_t count) {
+    parameter_read_f64((double *)(void *)out, parameter, 0, count);
 }
 
 void graph_read_parameter_f32(float *out, const struct vaemark_graph *graph, int32_t parameter) {

@@ -88,7 +88,8 @@ static void write_synthetic(FILE *stream, const struct vaemark_tensor *tensor, v
     const struct graph_parameter *parameter = &synthesis->graph->parameters[synthesis->parameters[index]];
     struct distribution distribution = parameter_distribution(parameter);
     uint64_t start = sequence_start(synthesis->seed, parameter->name);
-    int64_t count = shape_element_count(&parameter->shape);
+    const struct shape stored = parameter_stored_shape(parameter);
+    int64_t count = shape_element_count(&stored);
     for (int64_t first = 0; first < count && !ferror(stream); first += CHUNK_ELEMENTS) {
         int64_t size = count - first < CHUNK_ELEMENTS ? count - first : CHUNK_ELEMENTS;
         fill_chunk(synthesis->chunk, distribution, start, first, size);
@@ -107,11 +108,12 @@ static bool already_there(const struct vaemark_graph *graph, const char *path) {
         const struct graph_parameter *parameter = &graph->parameters[i];
         if (parameter->origin == PARAMETER_STORED) {
             const struct vaemark_tensor *tensor = weights_find(weights, parameter->name);
+            const struct shape stored = parameter_stored_shape(parameter);
             struct shape shape = {.rank = 0};
             if (tensor != NULL) {
                 shape = tensor_shape(tensor);
             }
-            whole = tensor != NULL && tensor->dtype == VAEMARK_F32 && shape_equal(&shape, &parameter->shape);
+            whole = tensor != NULL && tensor->dtype == VAEMARK_F32 && shape_equal(&shape, &stored);
         }
     }
     weights_free(weights);
@@ -134,8 +136,9 @@ enum vaemark_status weights_synthesize(const struct vaemark_graph *graph, uint64
     for (size_t i = 0; i < graph->parameter_count; i++) {
         const struct graph_parameter *parameter = &graph->parameters[i];
         if (parameter->origin == PARAMETER_STORED) {
+            const struct shape stored = parameter_stored_shape(parameter);
             parameters[tensors.count] = (int32_t)i;
-            tensors.items[tensors.count++] = tensor_make(parameter->name, VAEMARK_F32, &parameter->shape, NULL);
+            tensors.items[tensors.count++] = tensor_make(parameter->name, VAEMARK_F32, &stored, NULL);
         }
     }
     struct synthesis synthesis = {
@@ -161,7 +164,8 @@ char *weights_synthetic_name(const struct vaemark_graph *graph, const char *mode
         if (parameter->origin == PARAMETER_STORED) {
             struct distribution distribution = parameter_distribution(parameter);
             hash_update(hash, parameter->name, strlen(parameter->name) + 1);
-            shape_format(&parameter->shape, shape, sizeof shape);
+            const struct shape stored = parameter_stored_shape(parameter);
+            shape_format(&stored, shape, sizeof shape);
             hash_update(hash, shape, strlen(shape) + 1);
             hash_update(hash, &distribution, sizeof distribution);
         }

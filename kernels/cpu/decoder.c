@@ -339,7 +339,7 @@ static enum vaemark_status check_data(const struct vaemark_decoder *decoder, con
             return error_set(error, VAEMARK_INVALID_ARGUMENT, "input %s has no data", decoder->input_items[i].name);
         }
     }
-    return VAEMARK_OK;
+    return graph_check_codes(decoder->graph, inputs, error);
 }
 
 static enum vaemark_status cpu_decode(struct vaemark_decoder *decoder, const struct vaemark_tensors *inputs,

@@ -83,7 +83,7 @@ static bool packed_count(const struct shape *shape, enum packing packing, size_t
 static void read_elements(float *out, const struct vaemark_graph *graph, const struct graph_parameter *parameter,
                           size_t first, size_t count) {
     if (parameter->origin == PARAMETER_STORED) {
-        tensor_read_f32(out, &parameter->tensor, (int64_t)first, (int64_t)count);
+        parameter_read_f32(out, parameter, (int64_t)first, (int64_t)count);
         return;
     }
     size_t begin = 0;
@@ -92,7 +92,7 @@ static void read_elements(float *out, const struct vaemark_graph *graph, const s
         size_t end = begin + (size_t)shape_element_count(&source->shape);
         if (first < end) {
             size_t part = end - first < count ? end - first : count;
-            tensor_read_f32(out, &source->tensor, (int64_t)(first - begin), (int64_t)part);
+            parameter_read_f32(out, source, (int64_t)(first - begin), (int64_t)part);
             out += part;
             first += part;
             count -= part;

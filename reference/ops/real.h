@@ -35,6 +35,17 @@ void REAL_NAME(avg_pool)(const struct op_call *call);
 void REAL_NAME(concat)(const struct op_call *call);
 void REAL_NAME(slice)(const struct op_call *call);
 void REAL_NAME(embedding)(const struct op_call *call);
+void REAL_NAME(linear_attention)(const struct op_call *call);
+size_t REAL_NAME(linear_attention_scratch_size_bytes)(const struct op_call *call);
+void REAL_NAME(rms_norm)(const struct op_call *call);
+void REAL_NAME(batch_norm)(const struct op_call *call);
+void REAL_NAME(multiply)(const struct op_call *call);
+void REAL_NAME(mix)(const struct op_call *call);
+void REAL_NAME(clamp)(const struct op_call *call);
+void REAL_NAME(subsample)(const struct op_call *call);
+void REAL_NAME(channels_to_space)(const struct op_call *call);
+void REAL_NAME(lookup)(const struct op_call *call);
+void REAL_NAME(quantize)(const struct op_call *call);
 
 /* Pixels of (N,C,H,W), or 1 of (N,C). */
 static inline int64_t plane_size(const struct shape *shape) {

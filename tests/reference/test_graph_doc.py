@@ -26,8 +26,11 @@ class GraphDoc(unittest.TestCase):
         answered = {}
         for op, name in re.findall(r'\{OP_(\w+), "(\w+)"', source):
             answered.setdefault(op.lower(), set()).add(name)
-        affine = source[source.index("static double affine_attribute"):source.index("static double api_node_attribute")]
+        affine = source[source.index("static double affine_attribute"):source.index("static double channels_to_space_attribute")]
         answered["affine"] = set(re.findall(r'"(\w+)\.?"', affine))
+        mapped = source[source.index("static double channels_to_space_attribute"):source.index("static double frame_attribute")]
+        answered["channels_to_space"] = set(re.findall(r'"(\w+)"', mapped))
+        answered["conv2d"] |= set(re.findall(r'OP_CONV2D && strcmp\(name, "(\w+)"', source))
         self.assertGreater(len(answered), 5)
         for op, names in self.documented.items():
             self.assertEqual(names, answered.get(op, set()), op)
