@@ -31,14 +31,15 @@ void graphs_bind(struct vaemark_graph *graph) {
 
     for (size_t i = 0; i < graph->parameter_count; i++) {
         struct graph_parameter *parameter = &graph->parameters[i];
-        const int64_t count = shape_element_count(&parameter->shape);
+        const struct shape stored = parameter_stored_shape(parameter);
+        const int64_t count = shape_element_count(&stored);
         float *numbers = malloc((size_t)count * sizeof *numbers);
         cr_assert(numbers != NULL);
         for (int64_t j = 0; j < count; j++) {
             state = state * 1664525u + 1013904223u;
             numbers[j] = (float)(state >> 8) * 0x1p-24f - 0.5f;
         }
-        parameter->tensor = tensor_make(parameter->name, VAEMARK_F32, &parameter->shape, numbers);
+        parameter->tensor = tensor_make(parameter->name, VAEMARK_F32, &stored, numbers);
     }
 }
 

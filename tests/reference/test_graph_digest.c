@@ -105,13 +105,122 @@ static value silu(struct builder *b, value x) {
 static value relu(struct builder *b, value x) {
     return builder_relu(b, x);
 }
+static value framed(struct builder *b, value x) {
+    return conv(b, x, (struct conv2d_options){.kernel = 3, .frames = 3});
+}
+static value other_frames(struct builder *b, value x) {
+    return conv(b, x, (struct conv2d_options){.kernel = 3, .frames = 2});
+}
+static value rms(struct builder *b, value x) {
+    return builder_rms_norm(b, x, 4, 1e-5, 0, false, "weight", "m");
+}
+static value rms_other_epsilon(struct builder *b, value x) {
+    return builder_rms_norm(b, x, 4, 1e-6, 0, false, "weight", "m");
+}
+static value rms_with_floor(struct builder *b, value x) {
+    return builder_rms_norm(b, x, 4, 1e-5, 1e-12, false, "weight", "m");
+}
+static value batch(struct builder *b, value x) {
+    return builder_batch_norm(b, x, 4, 1e-5, "m");
+}
+static value batch_other_epsilon(struct builder *b, value x) {
+    return builder_batch_norm(b, x, 4, 1e-3, "m");
+}
+static value limits(struct builder *b, value x) {
+    return builder_clamp(b, x, -1, 1);
+}
+static value other_low(struct builder *b, value x) {
+    return builder_clamp(b, x, 0, 1);
+}
+static value other_high(struct builder *b, value x) {
+    return builder_clamp(b, x, -1, 2);
+}
+static value half(struct builder *b, value x) {
+    return builder_subsample(b, x, 2);
+}
+static value third(struct builder *b, value x) {
+    return builder_subsample(b, x, 3);
+}
+static value heads(struct builder *b, value x) {
+    return builder_linear_attention(b, builder_repeat_channels(b, x, 4, 3), 4, 1e-15, "m");
+}
+static value other_heads(struct builder *b, value x) {
+    return builder_linear_attention(b, builder_repeat_channels(b, x, 4, 3), 2, 1e-15, "m");
+}
+static value heads_other_epsilon(struct builder *b, value x) {
+    return builder_linear_attention(b, builder_repeat_channels(b, x, 4, 3), 4, 1e-10, "m");
+}
+static value multiplied(struct builder *b, value x) {
+    return builder_multiply(b, x, builder_silu(b, x));
+}
+static value map(struct builder *b, value x, struct channels_to_space m) {
+    return builder_channels_to_space(b, x, m);
+}
+#define MAP(name, ...)                                             \
+    static value name(struct builder *b, value x) {                \
+        return map(b, x, (struct channels_to_space){__VA_ARGS__}); \
+    }
+MAP(shuffle, 2, 1, 4, 2, 1, 0, 1)
+MAP(shuffle_factor, 3, 1, 4, 2, 1, 0, 1)
+MAP(shuffle_channels, 2, 2, 4, 2, 1, 0, 1)
+MAP(shuffle_by_channel, 2, 1, 5, 2, 1, 0, 1)
+MAP(shuffle_by_row, 2, 1, 4, 1, 1, 0, 1)
+MAP(shuffle_by_column, 2, 1, 4, 2, 2, 0, 1)
+MAP(shuffle_offset, 2, 1, 4, 2, 1, 1, 1)
+MAP(shuffle_divisor, 2, 1, 4, 2, 1, 0, 2)
 
 Test(graph_digest, tells_every_attribute_apart) {
     static make_graph *const graphs[] = {
-        plain,        other_kernel,  other_stride, other_padding, no_bias, other_name,  norm,
-        other_groups, other_epsilon, clamp,        other_limit,   add,     add_swapped, add_reordered,
-        affine,       other_shift,   other_scale,  twice,         thrice,  slice,       other_first,
-        other_count,  row,           other_row,    silu,          relu,
+        plain,
+        other_kernel,
+        other_stride,
+        other_padding,
+        no_bias,
+        other_name,
+        norm,
+        other_groups,
+        other_epsilon,
+        clamp,
+        other_limit,
+        add,
+        add_swapped,
+        add_reordered,
+        affine,
+        other_shift,
+        other_scale,
+        twice,
+        thrice,
+        slice,
+        other_first,
+        other_count,
+        row,
+        other_row,
+        silu,
+        relu,
+        framed,
+        other_frames,
+        rms,
+        rms_other_epsilon,
+        rms_with_floor,
+        batch,
+        batch_other_epsilon,
+        limits,
+        other_low,
+        other_high,
+        half,
+        third,
+        heads,
+        other_heads,
+        heads_other_epsilon,
+        multiplied,
+        shuffle,
+        shuffle_factor,
+        shuffle_channels,
+        shuffle_by_channel,
+        shuffle_by_row,
+        shuffle_by_column,
+        shuffle_offset,
+        shuffle_divisor,
     };
     enum { COUNT = sizeof graphs / sizeof *graphs };
     char digests[COUNT][65];
