@@ -114,11 +114,16 @@ static enum vaemark_status append_copy(struct input_set *set, const char *name, 
 }
 
 static enum vaemark_status check_finite(const struct vaemark_tensor *tensor, struct error *error) {
+    enum { CHUNK = 1024 };
+    double values[CHUNK];
     struct shape shape = tensor_shape(tensor);
     int64_t count = shape_element_count(&shape), bad = 0, first = 0;
-    const float *data = tensor->data;
-    for (int64_t i = 0; tensor->dtype == VAEMARK_F32 && i < count; i++) {
-        if (!isfinite(data[i])) {
+    bool integers = tensor->dtype == VAEMARK_I32 || tensor->dtype == VAEMARK_I64;
+    for (int64_t i = 0; !integers && i < count; i++) {
+        if (i % CHUNK == 0) {
+            tensor_read_f64(values, tensor, i, count - i < CHUNK ? count - i : CHUNK);
+        }
+        if (!isfinite(values[i % CHUNK])) {
             first = bad++ ? first : i;
         }
     }
@@ -158,8 +163,44 @@ static bool has_elements(const struct vaemark_tensor *tensor) {
     return shape_element_count(&shape) > 0;
 }
 
-static enum vaemark_status read_one(const struct weights *file, const struct graph_input *input, struct input_set *set,
-                                    struct error *error) {
+/* How a file is read. */
+struct reading {
+    const struct vaemark_graph *graph;
+    const char *path;
+    int64_t ring;
+    bool allow_nonfinite;
+    const struct model *from_diffusion_space; /* NULL: latents are as decode() takes them */
+    const struct latent_size *size;           /* with it: of the latents; 0x0: not said */
+};
+
+static enum vaemark_status append_converted(const struct reading *reading, struct input_set *set,
+                                            const struct vaemark_tensor *found, struct error *error) {
+    struct vaemark_tensor z = {0};
+    enum vaemark_status status = reading->allow_nonfinite ? VAEMARK_OK : check_finite(found, error);
+    if (status == VAEMARK_OK) {
+        status = latent_space_convert(reading->from_diffusion_space, found, reading->size, &z, error);
+    }
+    if (status == VAEMARK_OK) {
+        struct shape shape = tensor_shape(&z);
+        append(set, found->name, VAEMARK_F32, &shape, z.data);
+    }
+    return status;
+}
+
+static enum vaemark_status check_size(const struct latent_size *size, const struct vaemark_tensor *latents,
+                                      struct error *error) {
+    struct shape shape = tensor_shape(latents);
+    int64_t height = shape.rank < 2 ? 0 : shape.dims[shape.rank - 2], width = shape.dims[shape.rank - 1];
+    if (size && size->height && (height != size->height || width != size->width)) {
+        return error_set(error, VAEMARK_BAD_INPUT, "tensor '%s' holds latents of %lldx%lld, not of %lldx%lld as asked",
+                         latents->name, (long long)height, (long long)width, (long long)size->height,
+                         (long long)size->width);
+    }
+    return VAEMARK_OK;
+}
+
+static enum vaemark_status read_one(const struct reading *reading, const struct weights *file,
+                                    const struct graph_input *input, struct input_set *set, struct error *error) {
     const struct vaemark_tensor *found = weights_find(file, input->name);
     if (!found && input->optional) {
         return VAEMARK_OK; /* that all or none are there is the graph's to judge */
@@ -174,17 +215,19 @@ static enum vaemark_status read_one(const struct weights *file, const struct gra
         return error_set(error, VAEMARK_BAD_INPUT, "tensor '%s' of shape %s has no elements", input->name,
                          shape_format(&shape, text, sizeof text));
     }
-    return append_copy(set, input->name, found, error);
+    return reading->from_diffusion_space && input == &reading->graph->inputs[0]
+               ? append_converted(reading, set, found, error)
+               : append_copy(set, input->name, found, error);
 }
 
-enum vaemark_status inputs_read(const struct vaemark_graph *graph, const char *path, int64_t ring, bool allow_nonfinite,
-                                struct input_set *set, struct error *error) {
+static enum vaemark_status read_inputs(const struct reading *reading, struct input_set *set, struct error *error) {
+    const struct vaemark_graph *graph = reading->graph;
     *set = (struct input_set){0};
     struct weights *file = NULL;
-    enum vaemark_status status = weights_open(path, &file, error);
+    enum vaemark_status status = weights_open(reading->path, &file, error);
     for (size_t i = 0; status == VAEMARK_OK && i < graph->input_count && i < INPUTS_MAX; i++) {
-        status = read_one(file, &graph->inputs[i], set, error);
-        if (status == VAEMARK_OK && !allow_nonfinite && set->count > 0) {
+        status = read_one(reading, file, &graph->inputs[i], set, error);
+        if (status == VAEMARK_OK && !reading->allow_nonfinite && set->count > 0) {
             status = check_finite(&set->tensors[set->count - 1], error);
         }
     }
@@ -197,16 +240,33 @@ enum vaemark_status inputs_read(const struct vaemark_graph *graph, const char *p
         status = graph_infer_shapes(graph, &list, shapes, error);
         status = status == VAEMARK_OK ? graph_check_codes(graph, &list, error) : status;
     }
-    if (status == VAEMARK_OK && ring > 0 && set->tensors[0].dtype == VAEMARK_F32) {
-        vary(&set->tensors[0], ring);
+    if (status == VAEMARK_OK) {
+        status = check_size(reading->size, &set->tensors[0], error);
+    }
+    if (status == VAEMARK_OK && reading->ring > 0 && set->tensors[0].dtype == VAEMARK_F32) {
+        vary(&set->tensors[0], reading->ring);
     }
     if (status != VAEMARK_OK) {
         if (error && !error->where[0]) {
-            snprintf(error->where, sizeof error->where, "%s", path);
+            snprintf(error->where, sizeof error->where, "%s", reading->path);
         }
         inputs_free(set);
     }
     free(shapes);
     weights_free(file);
     return status;
+}
+
+enum vaemark_status inputs_read(const struct vaemark_graph *graph, const char *path, int64_t ring, bool allow_nonfinite,
+                                struct input_set *set, struct error *error) {
+    struct reading reading = {.graph = graph, .path = path, .ring = ring, .allow_nonfinite = allow_nonfinite};
+    return read_inputs(&reading, set, error);
+}
+
+enum vaemark_status inputs_read_diffusion_space(const struct model *model, const char *path,
+                                                const struct latent_size *size, bool allow_nonfinite,
+                                                struct input_set *set, struct error *error) {
+    struct reading reading = {.graph = model->graph, .path = path, .allow_nonfinite = allow_nonfinite, .size = size};
+    reading.from_diffusion_space = latent_space_converts(model->type->name) ? model : NULL;
+    return read_inputs(&reading, set, error);
 }

@@ -2,7 +2,7 @@
 #ifndef HARNESS_INPUTS_H
 #define HARNESS_INPUTS_H
 
-#include "reference/model.h"
+#include "reference/latent_space.h"
 
 enum { INPUTS_MAX = 4 };
 
@@ -23,6 +23,11 @@ enum vaemark_status inputs_make(const struct vaemark_graph *graph, uint64_t seed
  * NaN and Inf are refused unless allowed. */
 enum vaemark_status inputs_read(const struct vaemark_graph *graph, const char *path, int64_t ring, bool allow_nonfinite,
                                 struct input_set *set, struct error *error);
+/* The same, of a file whose 'latents' are in the model's diffusion space (docs/latents.md): they are converted first.
+ * `size` 0x0: tokens are a square. Other inputs are as decode() takes them. */
+enum vaemark_status inputs_read_diffusion_space(const struct model *model, const char *path,
+                                                const struct latent_size *size, bool allow_nonfinite,
+                                                struct input_set *set, struct error *error);
 void inputs_free(struct input_set *set);
 
 /* The ABI's list view of a set. */

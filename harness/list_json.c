@@ -6,6 +6,7 @@
 #include "harness/checks/checks.h"
 #include "harness/model_facts.h"
 #include "harness/worker/wire.h"
+#include "reference/latent_space.h"
 
 json_t *json_number_or_null(double number) {
     return isfinite(number) ? json_real(number) : json_null();
@@ -47,12 +48,14 @@ json_t *list_json_model(const struct run_model *model) {
     const char *vae_type = opened->type->name;
     json_t *flops = json_pack("{s:o, s:o}", "512", json_number_or_null(model_flops_at(opened, 512)), "1024",
                               json_number_or_null(model_flops_at(opened, 1024)));
-    return json_pack("{s:s, s:s, s:I, s:I, s:o, s:s, s:o, s:s, s:o, s:o}", "name", model->name, "vae_type", vae_type,
-                     "parameters", (json_int_t)graph_parameter_elements(opened->graph), "parameter_tensors",
+    char space[LATENT_SPACE_TEXT_BYTES];
+    return json_pack("{s:s, s:s, s:I, s:I, s:o, s:s, s:o, s:s, s:s, s:o, s:o}", "name", model->name, "vae_type",
+                     vae_type, "parameters", (json_int_t)graph_parameter_elements(opened->graph), "parameter_tensors",
                      (json_int_t)model_parameter_tensors(opened), "flops", flops, "weights",
                      model->weights_path ? "trained" : "synthetic", "weights_path",
-                     wire_text_or_null(model->weights_path), "config_path", model->config_path, "own_backends",
-                     capabilities_of(vae_type, true), "other_backends", capabilities_of(vae_type, false));
+                     wire_text_or_null(model->weights_path), "config_path", model->config_path, "diffusion_space",
+                     latent_space_describe(opened, space), "own_backends", capabilities_of(vae_type, true),
+                     "other_backends", capabilities_of(vae_type, false));
 }
 
 json_t *list_json_capabilities(void) {

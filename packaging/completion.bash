@@ -8,9 +8,9 @@ _vaemark_help_words() {
 # First words of what `vaemark list WHAT` prints. Headings and what follows a table have no row of their own.
 _vaemark_names() {
     case $2 in
-    models) "$1" list models 2>/dev/null | sed -n '2,/^[A-Z]/s/^\([a-z0-9-]*\) .*/\1/p' ;;
-    suites) "$1" list suites 2>/dev/null | sed -n 's/^\([a-z0-9-]*\) .*/\1/p' ;;
-    backends) "$1" list backends 2>/dev/null | sed -n '2,$s/^\([a-z0-9-]*\) .*/\1/p' ;;
+    models) "$1" list models 2>/dev/null | sed -n '2,/^[A-Z]/s/^\([a-z0-9_-]*\) .*/\1/p' ;;
+    suites) "$1" list suites 2>/dev/null | sed -n 's/^\([a-z0-9_-]*\) .*/\1/p' ;;
+    backends) "$1" list backends 2>/dev/null | sed -n '2,$s/^\([a-z0-9_-]*\) .*/\1/p' ;;
     esac
 }
 
@@ -41,6 +41,9 @@ _vaemark() {
         return ;;
     --precision)
         mapfile -t COMPREPLY < <(compgen -W "fp32 fp64 bf16 fp16" -- "$word")
+        return ;;
+    --from)
+        mapfile -t COMPREPLY < <(compgen -W "vae-space diffusion-space" -- "$word")
         return ;;
     list)
         [ "$COMP_CWORD" -ne 2 ] || { mapfile -t COMPREPLY < <(compgen -W "backends models suites cases checks" -- "$word"); return; } ;;

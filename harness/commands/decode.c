@@ -16,6 +16,8 @@
 struct decode_options {
     const char *model, *weights, *latents, *backend, *precision, *out, *trace;
     bool allow_nonfinite, quiet;
+    bool from_diffusion_space;
+    struct latent_size latents_size; /* 0x0: not said */
     double timeout_s;
     uint64_t memory_limit_bytes; /* 0: the default */
     struct option_list options;
@@ -25,6 +27,8 @@ static const struct cli_option option_table[] = {
     {"weights", "DIR|FILE", "a folder with config.json and weights, or a file for --model's configuration"},
     {"model", "NAME", "a preset ('vaemark list models'); without --weights its own or synthetic weights"},
     {"latents", "FILE", "safetensors with 'latents', and 'noise.0', 'noise.1' where the decoder wants noise"},
+    {"from", "SPACE", "vae-space (default): as decode() takes them; diffusion-space: as pipelines hold them"},
+    {"latents-size", "HxW", "of diffusion-space latents that come as tokens; without it they are a square"},
     {"out", "FILE", "where the image goes: .png, .npy or .safetensors (tensor 'image')"},
     {"backend", "B", "cpu (default), reference, plugin:FILE.so, exec:'COMMAND'"},
     {"precision", "P", "fp32 (default); fp64 on reference"},
@@ -51,6 +55,7 @@ static const struct cli_usage usage = {
         "Examples:\n"
         "  vaemark decode --weights path/to/vae --latents latents.safetensors --out image.npy --tiling\n"
         "  vaemark decode --model taef2 --latents models/taef2/portrait.safetensors --out portrait.png\n"
+        "  vaemark decode --weights FLUX.1/vae --from diffusion-space --latents tokens.safetensors --out image.png\n"
         "Exit codes: 0 decoded, 1 the decoder failed or crashed, 2 usage, bad input or an option that is refused,\n"
         "4 the harness failed, or the disk or the cache folder cannot be written.",
 };
@@ -70,6 +75,32 @@ static enum vaemark_status take_tiling(struct decode_options *decode, const char
                      nearest ? "; did you mean " : "", nearest ? nearest : "", nearest ? "?" : "");
 }
 
+static enum vaemark_status take_space(struct decode_options *decode, const char *space, struct error *error) {
+    static const char *const known[] = {"vae-space", "diffusion-space", NULL};
+    const char *nearest = text_nearest(space, known);
+    decode->from_diffusion_space = strcmp(space, known[1]) == 0;
+    if (decode->from_diffusion_space || strcmp(space, known[0]) == 0) {
+        return VAEMARK_OK;
+    }
+    return error_set(error, VAEMARK_INVALID_ARGUMENT, "--from is vae-space or diffusion-space, not '%s'%s%s%s", space,
+                     nearest ? "; did you mean " : "", nearest ? nearest : "", nearest ? "?" : "");
+}
+
+/* "64x96": height first, as in shapes. */
+static enum vaemark_status take_latents_size(struct decode_options *decode, const char *text, struct error *error) {
+    enum { MAX_LATENTS_SIDE = 1 << 24 };
+    char height[32], *x = strchr(text, 'x');
+    long long sides[2] = {0, 0};
+    snprintf(height, sizeof height, "%.*s", x ? (int)(x - text) : 0, text);
+    if (!x || cli_parse_integer("latents-size", height, 1, MAX_LATENTS_SIDE, &sides[0], NULL) != VAEMARK_OK ||
+        cli_parse_integer("latents-size", x + 1, 1, MAX_LATENTS_SIDE, &sides[1], NULL) != VAEMARK_OK) {
+        return error_set(error, VAEMARK_INVALID_ARGUMENT,
+                         "--latents-size wants height and width of the latents as 64x96, not '%s'", text);
+    }
+    decode->latents_size = (struct latent_size){.height = sides[0], .width = sides[1]};
+    return VAEMARK_OK;
+}
+
 static enum vaemark_status take_option(struct decode_options *decode, const char *option, const char *value,
                                        struct error *error) {
     if (strcmp(option, "fuse-qkv") == 0) {
@@ -77,6 +108,12 @@ static enum vaemark_status take_option(struct decode_options *decode, const char
     }
     if (strcmp(option, "tiling") == 0) {
         return take_tiling(decode, value, error);
+    }
+    if (strcmp(option, "from") == 0) {
+        return take_space(decode, value, error);
+    }
+    if (strcmp(option, "latents-size") == 0) {
+        return take_latents_size(decode, value, error);
     }
     if (strcmp(option, "slicing") == 0) {
         return option_list_set(&decode->options, option, "on", error);
@@ -161,6 +198,10 @@ static enum vaemark_status check_complete(const struct decode_options *decode, s
     if (!decode->out) {
         return error_set(error, VAEMARK_INVALID_ARGUMENT, "--out FILE is missing (.png, .npy or .safetensors)");
     }
+    if (decode->latents_size.height && !decode->from_diffusion_space) {
+        return error_set(error, VAEMARK_INVALID_ARGUMENT,
+                         "--latents-size is for latents that are converted: give --from diffusion-space, too");
+    }
     return check_files(decode, error);
 }
 
@@ -222,6 +263,13 @@ static void print_summary(const struct decode_options *decode, struct session *s
             shape_format(&shape, shape_text, sizeof shape_text), decode->backend, decode->precision,
             text_format_time((double)sample->wall_ns, time_text, sizeof time_text));
     fprintf(stderr, "weights: %s\n", session->model->origin);
+    if (decode->from_diffusion_space) {
+        char step[LATENT_SPACE_TEXT_BYTES];
+        struct shape latents = tensor_shape(&session->sets[0].tensors[0]);
+        fprintf(stderr, "latents: of diffusion space, %s; decoded as %s\n",
+                latent_space_describe(session->model->model, step),
+                shape_format(&latents, shape_text, sizeof shape_text));
+    }
     print_memory(session);
     if (option_is_on(option_list_find(&decode->options, "fuse_qkv"))) {
         int64_t modules = -1;
@@ -300,6 +348,14 @@ static enum vaemark_status check_capabilities(const struct decode_options *decod
     return status;
 }
 
+static enum vaemark_status read_latents(const struct decode_options *decode, const struct model *model,
+                                        struct input_set *set, struct error *error) {
+    return decode->from_diffusion_space
+               ? inputs_read_diffusion_space(model, decode->latents, &decode->latents_size, decode->allow_nonfinite,
+                                             set, error)
+               : inputs_read(model->graph, decode->latents, 0, decode->allow_nonfinite, set, error);
+}
+
 static enum vaemark_status run_decode(const struct decode_options *decode, struct models *models, bool *worker_lost,
                                       bool *unwritten, struct error *error) {
     struct decoder_spec spec;
@@ -317,7 +373,7 @@ static enum vaemark_status run_decode(const struct decode_options *decode, struc
         status = check_capabilities(decode, model->model->type->name, error);
     }
     if (status == VAEMARK_OK) {
-        status = inputs_read(model->model->graph, decode->latents, 0, decode->allow_nonfinite, &set, error);
+        status = read_latents(decode, model->model, &set, error);
     }
     if (status == VAEMARK_OK) {
         bool synthetic = !model->weights_path;

@@ -16,6 +16,7 @@
 #include "harness/model_facts.h"
 #include "harness/selection.h"
 #include "harness/worker/serve.h"
+#include "reference/latent_space.h"
 
 struct list_options {
     struct selection selection;
@@ -97,10 +98,12 @@ static enum vaemark_status list_backends(struct list_options *list, struct error
 
 static void print_model(const struct run_model *model) {
     const struct model *opened = model->model;
+    char space[LATENT_SPACE_TEXT_BYTES];
     double flops_512 = model_flops_at(opened, 512), flops_1024 = model_flops_at(opened, 1024);
-    printf("%-18s %-22s %13llu %7lld %12.3f %12.3f %s\n", model->name, opened->type->name,
+    printf("%-18s %-22s %13llu %7lld %12.3f %12.3f %-9s %s\n", model->name, opened->type->name,
            (unsigned long long)graph_parameter_elements(opened->graph), (long long)model_parameter_tensors(opened),
-           flops_512 * 1e-9, flops_1024 * 1e-9, model->weights_path ? "trained" : "synthetic");
+           flops_512 * 1e-9, flops_1024 * 1e-9, model->weights_path ? "trained" : "synthetic",
+           latent_space_describe(opened, space));
 }
 
 static void print_capabilities(void) {
@@ -137,8 +140,8 @@ static enum vaemark_status list_models(struct list_options *list, struct error *
     }
     enum vaemark_status status = VAEMARK_OK;
     if (!list->json) {
-        printf("%-18s %-22s %13s %7s %12s %12s %s\n", "model", "VAE type", "parameters", "tensors", "GFLOP 512^2",
-               "GFLOP 1024^2", "weights");
+        printf("%-18s %-22s %13s %7s %12s %12s %-9s %s\n", "model", "VAE type", "parameters", "tensors", "GFLOP 512^2",
+               "GFLOP 1024^2", "weights", "diffusion space");
     }
     for (size_t i = 0; status == VAEMARK_OK && names[i]; i++) {
         struct run_model *model = NULL;
@@ -154,7 +157,9 @@ static enum vaemark_status list_models(struct list_options *list, struct error *
         json_object_set_new(list->document, "capabilities", list_json_capabilities());
     } else if (status == VAEMARK_OK) {
         printf("Parameters and FLOPs (2 x multiply-adds of convolutions, linears and attention products) are the "
-               "decoder's.\n");
+               "decoder's.\nDiffusion space: what 'decode --from diffusion-space' makes of latents x before it decodes "
+               "them "
+               "(docs/latents.md).\n");
         print_capabilities();
     }
     return status;

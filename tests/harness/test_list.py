@@ -12,7 +12,8 @@ SCHEMA = {
     "backends": {"name": str, "available": bool, "reason": (str, NONE), "description": str, "deterministic": bool,
                  "facts": dict, "unsupported": list},
     "models": {"name": str, "vae_type": str, "parameters": int, "parameter_tensors": int, "flops": dict, "weights": str,
-               "weights_path": (str, NONE), "config_path": str, "own_backends": dict, "other_backends": dict},
+               "weights_path": (str, NONE), "config_path": str, "diffusion_space": str,
+               "own_backends": dict, "other_backends": dict},
     "suites": {"name": str, "description": str, "version": int, "path": str, "sha256": str, "decoders": list,
                "timeout_s": NUMBER, "memory_limit": (str, NONE)},
     "cases": {"id": str, "model": str, "vae_type": str, "decoder": str, "backend": str, "precision": str,
@@ -69,6 +70,9 @@ class List(CommandLine):
         self.assertEqual(models["sd15"]["own_backends"]["fuse_qkv"], "must")
         self.assertEqual(models["sd15"]["other_backends"]["fuse_qkv"], "may")
         self.assertEqual(models["taesd"]["other_backends"]["fuse_qkv"], "must-refuse")
+        self.assertEqual(models["sdxl"]["diffusion_space"], "x / 0.13025")
+        self.assertEqual(models["flux1"]["diffusion_space"], "x / 0.3611 + 0.1159, tokens unpacked")
+        self.assertRegex(vaemark("list", "models").stdout, r"(?m)^flux1 .* synthetic +x / 0\.3611 \+ 0\.1159, tokens unpacked$")
         for row in document["capabilities"]:
             self.assertLessEqual({row["own_backends"], row["other_backends"]}, CAPABILITY)
         notes = {(row["vae_type"], row["option"]): row["note"] for row in document["capabilities"]}
