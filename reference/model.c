@@ -18,6 +18,14 @@ const struct model_type model_types[] = {
     {.name = "ConsistencyDecoderVAE",
      .build = consistency_decoder_vae_build,
      .naming = &consistency_decoder_vae_naming},
+    {.name = "AsymmetricAutoencoderKL",
+     .build = asymmetric_autoencoder_kl_build,
+     .naming = &asymmetric_autoencoder_kl_naming},
+    {.name = "VQModel", .build = vq_model_build, .naming = &vq_model_naming},
+    {.name = "AutoencoderKLFlux2", .build = autoencoder_kl_flux2_build, .naming = &autoencoder_kl_naming},
+    {.name = "AutoencoderKLHunyuanImage",
+     .build = autoencoder_kl_hunyuanimage_build,
+     .naming = &autoencoder_kl_hunyuanimage_naming},
 };
 const size_t model_type_count = sizeof model_types / sizeof model_types[0];
 
@@ -50,13 +58,10 @@ static const char *kind_of_class(const char *name) {
         {"ControlNet", "a ControlNet, not a VAE"},
         {"Scheduler", "a noise scheduler, not a VAE: give the pipeline's folder or its vae/"},
         {"Pipeline", "a whole pipeline: give its folder or its vae/"},
-        {"AutoencoderKLFlux2", "a VAE type that is not decoded yet"},
-        {"AsymmetricAutoencoderKL", "a VAE type that is not decoded yet"},
         {"AutoencoderDC", "a VAE type that is not decoded yet"},
         {"AutoencoderKLQwenImage", "a VAE type that is not decoded yet"},
         {"AutoencoderKLWan", "a VAE type that is not decoded yet"},
-        {"AutoencoderKLHunyuan", "a VAE type that is not decoded yet"},
-        {"VQModel", "a VAE type that is not decoded yet"},
+        {"AutoencoderKLHunyuanVideo", "a VAE of films, which are not decoded here"},
     };
     for (size_t i = 0; i < sizeof KINDS / sizeof KINDS[0]; i++) {
         if (strstr(name, KINDS[i].part) != NULL) {

@@ -5,7 +5,11 @@
 #include "reference/weights_internal.h"
 
 /* A vector stored as (C), (C,1) or (C,1,1,1) is the same vector, and a 1x1 convolution the same matrix. */
-static bool same_up_to_trailing_ones(struct shape a, struct shape b) {
+static bool same_up_to_ones(struct shape wanted, struct shape found) {
+    struct shape a = wanted, b = found;
+    if (wanted.rank == 4 && found.rank == 5 && found.dims[2] == 1) { /* a convolution over one frame */
+        b = (struct shape){.rank = 4, .dims = {found.dims[0], found.dims[1], found.dims[3], found.dims[4]}};
+    }
     while (a.rank > 1 && a.dims[a.rank - 1] == 1) {
         a.rank--;
     }
@@ -86,7 +90,7 @@ static enum vaemark_status check_tensor(const struct graph_parameter *parameter,
     struct shape shape = tensor_shape(tensor);
     weights_place(place, path, tensor->name);
     const struct shape stored = parameter_stored_shape(parameter);
-    if (!same_up_to_trailing_ones(stored, shape)) {
+    if (!same_up_to_ones(stored, shape)) {
         return error_set_at(
             error, VAEMARK_BAD_INPUT, place,
             "has shape %s, wanted %s: the configuration and the weights are of different models; use the config.json "

@@ -20,15 +20,14 @@ static const struct renaming BEGINNINGS[] = {
     {"decoder.norm_out.", "decoder.conv_norm_out.", LDM},
     {"decoder.mid.block_1.", "decoder.mid_block.resnets.0.", LDM},
     {"decoder.mid.block_2.", "decoder.mid_block.resnets.1.", LDM},
-    {"decoder.mid.attn_1.norm.", "decoder.mid_block.attentions.0.group_norm.", LDM},
-    {"decoder.mid.attn_1.q.", "decoder.mid_block.attentions.0.to_q.", LDM},
-    {"decoder.mid.attn_1.k.", "decoder.mid_block.attentions.0.to_k.", LDM},
-    {"decoder.mid.attn_1.v.", "decoder.mid_block.attentions.0.to_v.", LDM},
-    {"decoder.mid.attn_1.proj_out.", "decoder.mid_block.attentions.0.to_out.0.", LDM},
-    {"decoder.mid_block.attentions.0.query.", "decoder.mid_block.attentions.0.to_q.", OLD},
-    {"decoder.mid_block.attentions.0.key.", "decoder.mid_block.attentions.0.to_k.", OLD},
-    {"decoder.mid_block.attentions.0.value.", "decoder.mid_block.attentions.0.to_v.", OLD},
-    {"decoder.mid_block.attentions.0.proj_attn.", "decoder.mid_block.attentions.0.to_out.0.", OLD},
+    {"decoder.mid.attn_1.", "decoder.mid_block.attentions.0.", LDM},
+};
+
+/* behind "attentions.{j}.", */
+static const struct renaming ATTENTION_PARTS[] = {
+    {"norm.", "group_norm.", LDM},    {"q.", "to_q.", LDM},     {"k.", "to_k.", LDM},   {"v.", "to_v.", LDM},
+    {"proj_out.", "to_out.0.", LDM},  {"query.", "to_q.", OLD}, {"key.", "to_k.", OLD}, {"value.", "to_v.", OLD},
+    {"proj_attn.", "to_out.0.", OLD},
 };
 
 /* and behind "decoder.up.{k}.". */
@@ -55,7 +54,7 @@ static int32_t parse_level(const char *name, const char **rest) {
     return found ? level : -1;
 }
 
-static int32_t level_of(const char *name) {
+int32_t autoencoder_kl_level_of(const char *name) {
     const char *rest = NULL;
     return parse_level(name, &rest);
 }
@@ -84,7 +83,27 @@ static void rename_shortcut(char *canonical, size_t size_bytes) {
     }
 }
 
-static const char *canonical_name(const char *name, int32_t levels, char *canonical, size_t size_bytes) {
+/* The parts of an attention, wherever it is; the naming that they are of, or `naming` where they are the builder's. */
+static const char *rename_attention(char *canonical, size_t size_bytes, const char *naming) {
+    static const char MARK[] = ".attentions.";
+    const char *found = strncmp(canonical, "decoder.", 8) == 0 ? strstr(canonical, MARK) : NULL;
+    const char *part = found == NULL ? NULL : strchr(found + strlen(MARK), '.');
+    if (part == NULL) {
+        return naming;
+    }
+    const struct renaming *renaming =
+        find_renaming(ATTENTION_PARTS, sizeof ATTENTION_PARTS / sizeof ATTENTION_PARTS[0], part + 1);
+    if (renaming != NULL) {
+        char tail[64];
+        const size_t kept = (size_t)(part + 1 - canonical);
+        snprintf(tail, sizeof tail, "%s", part + 1 + strlen(renaming->foreign));
+        snprintf(canonical + kept, size_bytes - kept, "%s%s", renaming->own, tail);
+        return naming == NULL ? renaming->naming : naming;
+    }
+    return naming;
+}
+
+const char *autoencoder_kl_canonical_name(const char *name, int32_t levels, char *canonical, size_t size_bytes) {
     const struct renaming *beginning = find_renaming(BEGINNINGS, sizeof BEGINNINGS / sizeof BEGINNINGS[0], name);
     const char *naming = NULL;
     if (beginning != NULL) {
@@ -98,19 +117,34 @@ static const char *canonical_name(const char *name, int32_t levels, char *canoni
     } else if (naming == NULL) {
         snprintf(canonical, size_bytes, "%s", name);
     }
-    return naming;
+    return rename_attention(canonical, size_bytes, naming);
+}
+
+/* The key that lists the decoder's widths: some types have another for their encoder. */
+static const char *widths_key(const json_t *config) {
+    static const char *const KEYS[] = {"up_block_out_channels", "decoder_block_out_channels"};
+    for (size_t i = 0; i < sizeof KEYS / sizeof KEYS[0]; i++) {
+        if (json_is_array(json_object_get(config, KEYS[i]))) {
+            return KEYS[i];
+        }
+    }
+    return "block_out_channels";
+}
+
+static const char *layers_key(const json_t *config) {
+    return json_object_get(config, "layers_per_up_block") == NULL ? "layers_per_block" : "layers_per_up_block";
 }
 
 /* Levels, blocks and widths all show in the same names: the number in the name tells which is meant. */
 static const char *level_key(const char *name, const json_t *config) {
     int level = 0, block = 0;
     int found = sscanf(name, "decoder.up_blocks.%2d.resnets.%2d", &level, &block);
-    int levels = (int)json_array_size(json_object_get(config, "block_out_channels"));
+    int levels = (int)json_array_size(json_object_get(config, widths_key(config)));
     bool shortcut = strstr(name, ".conv_shortcut.") != NULL;
-    return found == 2 && block > 0 && level < levels && !shortcut ? "layers_per_block" : "block_out_channels";
+    return found == 2 && block > 0 && level < levels && !shortcut ? layers_key(config) : widths_key(config);
 }
 
-static const char *config_key(const char *name, int32_t axis, const json_t *config) {
+const char *autoencoder_kl_config_key(const char *name, int32_t axis, const json_t *config) {
     if (strncmp(name, "post_quant_conv.", 16) == 0) {
         return axis < 0 ? "use_post_quant_conv" : "latent_channels";
     }
@@ -124,17 +158,17 @@ static const char *config_key(const char *name, int32_t axis, const json_t *conf
         return "mid_block_add_attention";
     }
     if (strncmp(name, "decoder.up_blocks.", 18) == 0 && strstr(name, ".attentions.") == NULL) {
-        return axis < 0 ? level_key(name, config) : "block_out_channels";
+        return axis < 0 ? level_key(name, config) : widths_key(config);
     }
-    return axis < 0 ? "_class_name" : "block_out_channels";
+    return axis < 0 ? "_class_name" : widths_key(config);
 }
 
 static const char *const DECODER_PREFIXES[] = {"decoder.", "post_quant_conv.", NULL};
 
 const struct naming autoencoder_kl_naming = {
-    .canonical_name = canonical_name,
-    .level_of = level_of,
+    .canonical_name = autoencoder_kl_canonical_name,
+    .level_of = autoencoder_kl_level_of,
     .decoder_prefixes = DECODER_PREFIXES,
     .landmark = "decoder.mid_block.resnets.0.conv1.weight",
-    .config_key = config_key,
+    .config_key = autoencoder_kl_config_key,
 };

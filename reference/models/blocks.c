@@ -13,13 +13,38 @@ static value resample(struct builder *b, value x, enum resample how) {
     }
 }
 
+value norm_build(struct builder *b, value x, int64_t channels, const struct norm *norm, const char *module) {
+    const struct conv2d_options pointwise = {.in = norm->condition_channels, .out = channels, .kernel = 1, .gain = 1.0};
+    if (norm->condition_channels == 0) {
+        return builder_group_norm(b, x, channels, norm->groups, norm->epsilon, module);
+    }
+    value f = builder_group_norm(b, x, channels, norm->groups, norm->epsilon, builder_path(b, "%s.norm_layer", module));
+    value q = norm->condition;
+    if (norm->condition_scale > 1) {
+        q = builder_upsample_nearest(b, q, norm->condition_scale);
+    }
+    f = builder_multiply(b, f, builder_conv2d(b, q, pointwise, builder_path(b, "%s.conv_y", module)));
+    return builder_add(b, f, builder_conv2d(b, q, pointwise, builder_path(b, "%s.conv_b", module)));
+}
+
+value attention_block_build(struct builder *b, value x, struct attention_block block, const char *module) {
+    const int64_t c = block.channels;
+    value y = norm_build(b, x, c, &block.norm, builder_path(b, "%s.%s", module, block.norm_leaf));
+    value q = builder_linear(b, y, c, c, builder_path(b, "%s.to_q", module));
+    value k = builder_linear(b, y, c, c, builder_path(b, "%s.to_k", module));
+    value v = builder_linear(b, y, c, c, builder_path(b, "%s.to_v", module));
+    value o = builder_attention(b, q, k, v, module);
+    o = builder_linear(b, o, c, c, builder_path(b, "%s.%s", module, block.out_leaf));
+    return builder_add(b, x, o);
+}
+
 value resnet_build(struct builder *b, value x, struct resnet resnet, const char *module) {
     value skip = resample(b, x, resnet.resample);
-    value t = builder_group_norm(b, x, resnet.in, resnet.groups, resnet.epsilon, builder_path(b, "%s.norm1", module));
+    value t = norm_build(b, x, resnet.in, &resnet.norm, builder_path(b, "%s.norm1", module));
     t = resample(b, builder_silu(b, t), resnet.resample);
     t = builder_conv2d(b, t, (struct conv2d_options){.in = resnet.in, .out = resnet.out},
                        builder_path(b, "%s.conv1", module));
-    t = builder_group_norm(b, t, resnet.out, resnet.groups, resnet.epsilon, builder_path(b, "%s.norm2", module));
+    t = norm_build(b, t, resnet.out, &resnet.norm, builder_path(b, "%s.norm2", module));
     if (resnet.time_channels > 0) {
         value e = builder_linear(b, resnet.time_embedding, resnet.time_channels, 2 * resnet.out,
                                  builder_path(b, "%s.time_emb_proj", module));

@@ -137,25 +137,38 @@ void config_only_boolean(struct config *config, const char *key, bool only, cons
     }
 }
 
-void config_block_types(struct config *config, const char *key, const char *only, int32_t count) {
+static bool is_text(const json_t *value, const char *text) {
+    return text != NULL && json_is_string(value) && strcmp(json_string_value(value), text) == 0;
+}
+
+struct config_flags config_block_kinds(struct config *config, const char *key, const char *only, const char *other,
+                                       int32_t count) {
+    struct config_flags flags = {.items = {false}};
     char text[96];
     const json_t *value = find(config, key);
     if (value == NULL) {
-        return;
+        return flags;
     }
     if (!json_is_array(value) || json_array_size(value) != (size_t)count) {
         error_set(&config->error, VAEMARK_BAD_INPUT, "\"%s\" is %s; a list of %d block types, one a level, is wanted",
                   key, show(text, value), count);
-        return;
+        return flags;
     }
     for (size_t i = 0; i < json_array_size(value); i++) {
         const json_t *item = json_array_get(value, i);
-        if (!json_is_string(item) || strcmp(json_string_value(item), only) != 0) {
+        flags.items[i] = is_text(item, other);
+        if (!flags.items[i] && !is_text(item, only)) {
             error_set(&config->error, json_is_string(item) ? VAEMARK_UNSUPPORTED_MODEL : VAEMARK_BAD_INPUT,
-                      "entry %zu of \"%s\" is %s; supported is \"%s\"", i, key, show(text, item), only);
-            return;
+                      "entry %zu of \"%s\" is %s; supported is \"%s\"%s%s%s", i, key, show(text, item), only,
+                      other == NULL ? "" : " or \"", other == NULL ? "" : other, other == NULL ? "" : "\"");
+            return flags;
         }
     }
+    return flags;
+}
+
+void config_block_types(struct config *config, const char *key, const char *only, int32_t count) {
+    (void)config_block_kinds(config, key, only, NULL, count);
 }
 
 void config_check_groups(struct config *config, const char *key, const struct config_list *channels,

@@ -44,6 +44,12 @@ void config_only_boolean(struct config *config, const char *key, bool only, cons
 /* A list of block types, where present: `count` entries, each `only`; else an error (VAEMARK_UNSUPPORTED_MODEL for
  * another type). */
 void config_block_types(struct config *config, const char *key, const char *only, int32_t count);
+/* The same where a level may be of either of two types; answers which entries are `other`. An absent key: none. */
+struct config_flags {
+    bool items[CONFIG_MAX_LEVELS];
+};
+struct config_flags config_block_kinds(struct config *config, const char *key, const char *only, const char *other,
+                                       int32_t count);
 /* Every entry of a list of channels must be a multiple of the number of groups of a group norm. */
 void config_check_groups(struct config *config, const char *key, const struct config_list *channels,
                          const char *groups_key, int64_t groups);

@@ -107,8 +107,7 @@ static value resnet(struct builder *b, value x, value e, int64_t in, int64_t out
                     const struct consistency_decoder *d, const char *module) {
     struct resnet resnet = {.in = in,
                             .out = out,
-                            .groups = d->groups,
-                            .epsilon = d->epsilon,
+                            .norm = {.groups = d->groups, .epsilon = d->epsilon},
                             .time_embedding = e,
                             .time_channels = time_channels(d),
                             .resample = resample};
