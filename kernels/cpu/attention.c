@@ -91,19 +91,8 @@ static void attention_plan(struct step *step, struct step_workspace *workspace) 
 /* Tokens [first, first + count) of one panel of a part, channels beyond C as zeros. */
 static void copy_lines(float *out, const struct attention *a, const struct part *part, size_t panel, size_t first,
                        size_t count) {
-    if (part->aligned) {
-        const float *lines = operand_panel(a->run, part->operand, a->image, part->first / PANEL + panel);
-        memcpy(out, lines + first * PANEL, count * LINE_BYTES);
-        return;
-    }
-    memset(out, 0, count * LINE_BYTES);
-    for (size_t lane = 0; lane < PANEL && panel * PANEL + lane < a->channels; lane++) {
-        const size_t channel = part->first + panel * PANEL + lane;
-        const float *lines = operand_panel(a->run, part->operand, a->image, channel / PANEL) + channel % PANEL;
-        for (size_t i = 0; i < count; i++) {
-            out[i * PANEL + lane] = lines[(first + i) * PANEL];
-        }
-    }
+    operand_load_channels(out, a->run, part->operand, a->image, part->first + panel * PANEL, part->first + a->channels,
+                          first, count);
 }
 
 /* Sixteen tokens of k as columns; columns beyond the tokens are zero. */

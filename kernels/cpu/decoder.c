@@ -136,6 +136,9 @@ static void keep_inputs(struct vaemark_decoder *decoder, const struct vaemark_te
     decoder->inputs = (struct vaemark_tensors){.items = decoder->input_items};
     for (size_t i = 0; i < decoder->graph->input_count; i++) {
         const struct vaemark_tensor *tensor = tensors_find(inputs, decoder->graph->inputs[i].name);
+        if (tensor == NULL) {
+            continue; /* it may be absent */
+        }
         struct vaemark_tensor *kept = &decoder->input_items[decoder->inputs.count++];
         *kept = *tensor;
         kept->name = decoder->graph->inputs[i].name;
@@ -162,7 +165,7 @@ static bool is_prepared_for(const struct vaemark_decoder *decoder, const struct 
             return false;
         }
     }
-    return decoder->plan != NULL;
+    return decoder->plan != NULL && inputs->count == decoder->inputs.count;
 }
 
 static enum vaemark_status prepare_for(struct vaemark_decoder *decoder, const struct vaemark_tensors *inputs,
@@ -238,7 +241,10 @@ static enum vaemark_status cpu_open(const struct vaemark_host *host, const struc
     decoder->vae_type = model->vae_type;
     decoder->graph = model->graph;
     decoder->settings = settings;
-    status = tiling_check(decoder->graph, settings.tiling.mode, &error);
+    status = plan_check_ops(decoder->graph, &error);
+    if (status == VAEMARK_OK) {
+        status = tiling_check(decoder->graph, settings.tiling.mode, &error);
+    }
     if (status == VAEMARK_OK) {
         status = packed_create(&decoder->host, decoder->graph, NULL, settings.threads, &decoder->packed, &error);
     }

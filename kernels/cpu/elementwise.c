@@ -1,82 +1,81 @@
-/* Steps that work line by line: materialising an operand, weighted sums, tanh, pooling, gathering channels, embeddings.
- */
+/* Steps that work line by line: materialising an operand, weighted sums, products, mixes, limits, pooling, gathering
+ * channels, embeddings. */
 #include <math.h>
 #include <string.h>
 
-#include "kernels/cpu/step.h"
+#include "kernels/cpu/spans.h"
 
-enum { SPAN_LINES = 128 }; /* lines in flight: 8 KiB of a thread's stack for each operand */
-
-/* A part of a row of an output panel. Where nothing is upsampled an image is one long row. */
-struct span {
-    size_t image, panel, y, x, count;
-};
-
-struct rows {
-    size_t width, height, spans; /* spans: of a row */
-};
-
-static struct rows rows_of(const struct step *step) {
-    bool flat = step->residual.segment_count == 0 || step->residual.upsample == 1;
-    for (int32_t i = 0; i < step->input_count; i++) {
-        flat = flat && step->inputs[i].upsample == 1;
-    }
-    struct rows rows = {step->output.width, step->output.height, 0};
-    if (flat) {
-        rows.width *= rows.height;
-        rows.height = 1;
-    }
-    rows.spans = divide_up(rows.width, SPAN_LINES);
-    return rows;
-}
-
-typedef void span_function(const struct run *run, const struct step *step, const struct span *span);
-
-static void run_spans(const struct run *run, const struct step *step, const struct rows *rows, span_function *work) {
-    const size_t panels = panel_count(step->output.channels);
-    const size_t count = step->output.images * panels * rows->height * rows->spans;
-#pragma omp parallel for num_threads(run->threads) schedule(static)
-    for (size_t i = 0; i < count; i++) {
-        size_t rest = i;
-        struct span span = {.x = rest % rows->spans * SPAN_LINES};
-        rest /= rows->spans;
-        span.y = rest % rows->height;
-        rest /= rows->height;
-        span.panel = rest % panels;
-        span.image = rest / panels;
-        span.count = rows->width - span.x < SPAN_LINES ? rows->width - span.x : SPAN_LINES;
-        work(run, step, &span);
-    }
-}
-
-static float *output_lines(const struct run *run, const struct step *step, const struct span *span) {
-    return operand_panel(run, &step->output, span->image, span->panel) +
-           (span->y * step->output.width + span->x) * PANEL;
-}
-
-/* activation(alpha * input + beta * residual), both changed as they are loaded. The span is read whole before it is
- * written, so that the output may take the place of either. */
+/* A span is read whole before it is written, so that the output may take the place of any operand. */
 static void elementwise_span(const struct run *run, const struct step *step, const struct span *span) {
     float a[SPAN_LINES * PANEL] __attribute__((aligned(LINE_BYTES)));
-    float b[SPAN_LINES * PANEL] __attribute__((aligned(LINE_BYTES)));
-    struct epilogue epilogue = {.alpha = step->alpha, .beta = step->beta, .activation = step->activation};
-    operand_load(a, run, &step->inputs[0], span->image, span->panel, span->y, span->x, span->count);
-    if (step->residual.segment_count > 0) {
-        operand_load(b, run, &step->residual, span->image, span->panel, span->y, span->x, span->count);
-        epilogue.residual = b;
-    }
-    run->kernels->store_lines(output_lines(run, step, span), a, span->count, 1, 0, &epilogue);
+    span_load(a, run, &step->inputs[0], span);
+    span_store(run, step, span, a);
 }
 
 static void elementwise_run(const struct run *run, const struct step *step) {
-    const struct rows rows = rows_of(step);
-    run_spans(run, step, &rows, elementwise_span);
+    const struct span_rows rows = spans_rows_of(step);
+    spans_run(run, step, &rows, elementwise_span);
+}
+
+/* a * b; of a b with one channel that channel serves all. Padding is zero in a, and so in the product. */
+static void multiply_span(const struct run *run, const struct step *step, const struct span *span) {
+    float a[SPAN_LINES * PANEL] __attribute__((aligned(LINE_BYTES)));
+    float b[SPAN_LINES * PANEL] __attribute__((aligned(LINE_BYTES)));
+    span_load(a, run, &step->inputs[0], span);
+    span_load_mask(b, run, &step->inputs[1], span, step->output.channels);
+    for (size_t i = 0; i < span->count * PANEL; i++) {
+        a[i] *= b[i];
+    }
+    span_store(run, step, span, a);
+}
+
+static void multiply_run(const struct run *run, const struct step *step) {
+    const struct span_rows rows = spans_rows_of(step);
+    spans_run(run, step, &rows, multiply_span);
+}
+
+/* x * m + y * (1 - m) */
+static void mix_span(const struct run *run, const struct step *step, const struct span *span) {
+    float x[SPAN_LINES * PANEL] __attribute__((aligned(LINE_BYTES)));
+    float y[SPAN_LINES * PANEL] __attribute__((aligned(LINE_BYTES)));
+    float m[SPAN_LINES * PANEL] __attribute__((aligned(LINE_BYTES)));
+    span_load(x, run, &step->inputs[0], span);
+    span_load(y, run, &step->inputs[1], span);
+    span_load_mask(m, run, &step->inputs[2], span, step->output.channels);
+    for (size_t i = 0; i < span->count * PANEL; i++) {
+        x[i] = x[i] * m[i] + y[i] * (1.0f - m[i]);
+    }
+    span_store(run, step, span, x);
+}
+
+static void mix_run(const struct run *run, const struct step *step) {
+    const struct span_rows rows = spans_rows_of(step);
+    spans_run(run, step, &rows, mix_span);
+}
+
+/* min(max(x, low), high); NaN stays, and so does the padding. */
+static void clamp_span(const struct run *run, const struct step *step, const struct span *span) {
+    float *out = span_output(run, step, span);
+    const float low = step->clamp.low, high = step->clamp.high;
+    const size_t rest = step->output.channels - span->panel * PANEL, lanes = rest < PANEL ? rest : PANEL;
+    span_load(out, run, &step->inputs[0], span);
+    for (size_t i = 0; i < span->count; i++) {
+        float *line = out + i * PANEL;
+        for (size_t lane = 0; lane < lanes; lane++) {
+            line[lane] = line[lane] < low ? low : line[lane] > high ? high : line[lane];
+        }
+    }
+}
+
+static void clamp_run(const struct run *run, const struct step *step) {
+    const struct span_rows rows = spans_rows_of(step);
+    spans_run(run, step, &rows, clamp_span);
 }
 
 /* limit * tanh(x / limit), by libm: only latents get it. */
 static void tanh_clamp_span(const struct run *run, const struct step *step, const struct span *span) {
     float a[SPAN_LINES * PANEL] __attribute__((aligned(LINE_BYTES)));
-    float *out = output_lines(run, step, span);
+    float *out = span_output(run, step, span);
     const float limit = (float)step->limit;
     operand_load(a, run, &step->inputs[0], span->image, span->panel, span->y, span->x, span->count);
     for (size_t i = 0; i < span->count * PANEL; i++) {
@@ -85,14 +84,14 @@ static void tanh_clamp_span(const struct run *run, const struct step *step, cons
 }
 
 static void tanh_clamp_run(const struct run *run, const struct step *step) {
-    const struct rows rows = rows_of(step);
-    run_spans(run, step, &rows, tanh_clamp_span);
+    const struct span_rows rows = spans_rows_of(step);
+    spans_run(run, step, &rows, tanh_clamp_span);
 }
 
 /* The mean of 2 x 2 pixels, (N,C,2H,2W) to (N,C,H,W). */
 static void avg_pool_span(const struct run *run, const struct step *step, const struct span *span) {
     float rows[2][2 * SPAN_LINES * PANEL] __attribute__((aligned(LINE_BYTES)));
-    float *out = output_lines(run, step, span);
+    float *out = span_output(run, step, span);
     for (size_t i = 0; i < 2; i++) {
         operand_load(rows[i], run, &step->inputs[0], span->image, span->panel, 2 * span->y + i, 2 * span->x,
                      2 * span->count);
@@ -106,14 +105,28 @@ static void avg_pool_span(const struct run *run, const struct step *step, const 
 }
 
 static void avg_pool_run(const struct run *run, const struct step *step) {
-    const struct rows rows = {step->output.width, step->output.height, divide_up(step->output.width, SPAN_LINES)};
-    run_spans(run, step, &rows, avg_pool_span);
+    const struct span_rows rows = spans_rows_of_image(step);
+    spans_run(run, step, &rows, avg_pool_span);
+}
+
+/* Every factor-th row and column. */
+static void subsample_span(const struct run *run, const struct step *step, const struct span *span) {
+    float *out = span_output(run, step, span);
+    for (size_t i = 0; i < span->count; i++) {
+        operand_load(out + i * PANEL, run, &step->inputs[0], span->image, span->panel, span->y * step->factor,
+                     (span->x + i) * step->factor, 1);
+    }
+}
+
+static void subsample_run(const struct run *run, const struct step *step) {
+    const struct span_rows rows = spans_rows_of_image(step);
+    spans_run(run, step, &rows, subsample_span);
 }
 
 /* Channels [first_channel, ...) of the inputs, one behind the other: joins and slices that do not fall on panels. */
 static void gather_span(const struct run *run, const struct step *step, const struct span *span) {
     float lines[SPAN_LINES * PANEL] __attribute__((aligned(LINE_BYTES)));
-    float *out = output_lines(run, step, span);
+    float *out = span_output(run, step, span);
     int32_t loaded_input = -1;
     size_t loaded_panel = 0;
     memset(out, 0, span->count * LINE_BYTES);
@@ -135,8 +148,8 @@ static void gather_span(const struct run *run, const struct step *step, const st
 }
 
 static void gather_run(const struct run *run, const struct step *step) {
-    const struct rows rows = rows_of(step);
-    run_spans(run, step, &rows, gather_span);
+    const struct span_rows rows = spans_rows_of(step);
+    spans_run(run, step, &rows, gather_span);
 }
 
 /* One row of a table as an image of one pixel. */
@@ -153,3 +166,8 @@ const struct step_type step_tanh_clamp = {.kernel = "tanh_clamp", .input_inside 
 const struct step_type step_avg_pool = {.kernel = "avg_pool", .run = avg_pool_run};
 const struct step_type step_gather = {.kernel = "gather", .run = gather_run};
 const struct step_type step_embedding = {.kernel = "embedding", .run = embedding_run};
+const struct step_type step_multiply = {
+    .kernel = "multiply", .residual_inside = true, .input_inside = true, .run = multiply_run};
+const struct step_type step_mix = {.kernel = "mix", .residual_inside = true, .input_inside = true, .run = mix_run};
+const struct step_type step_clamp = {.kernel = "clamp", .input_inside = true, .run = clamp_run};
+const struct step_type step_subsample = {.kernel = "subsample", .run = subsample_run};

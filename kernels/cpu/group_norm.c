@@ -23,12 +23,6 @@ static void moments_merge(struct moments *into, double count, double mean, doubl
     into->count = total;
 }
 
-static float *coefficients_at(const struct run *run, const struct operand *value, int32_t buffer, size_t image,
-                              size_t panel) {
-    float *all = (float *)(run->arena + run->buffers[buffer].offset_bytes);
-    return all + (image * panel_count(value->channels) + panel) * 3 * PANEL;
-}
-
 /* Partial moments of a panel of an image: (tasks, 16). */
 static size_t tasks_of(const struct step *step) {
     return divide_up(operand_pixels(&step->inputs[0]), TASK_LINES);
@@ -72,7 +66,7 @@ static void write_group(const struct run *run, const struct step *step, const st
     const float mean = (float)group->mean;
     for (size_t c = first; c < end; c++) {
         float *lane =
-            coefficients_at(run, &step->inputs[0], step->output.segments[0].buffer, image, c / PANEL) + c % PANEL;
+            operand_coefficients(run, &step->inputs[0], step->output.segments[0].buffer, image, c / PANEL) + c % PANEL;
         const double scale = (double)step->weight[c] / deviation;
         lane[0] = mean;
         lane[PANEL] = (float)scale;
@@ -93,7 +87,7 @@ static void group_norm_run(const struct run *run, const struct step *step) {
     }
     const size_t group_channels = in->channels / step->group_norm.groups;
     for (size_t image = 0; image < in->images; image++) {
-        memset(coefficients_at(run, in, step->output.segments[0].buffer, image, 0), 0,
+        memset(operand_coefficients(run, in, step->output.segments[0].buffer, image, 0), 0,
                panels * 3 * PANEL * sizeof(float));
         for (size_t c = 0; c < in->channels; c += group_channels) {
             struct moments group = merge_group(step, partial, image, c, c + group_channels);
@@ -128,7 +122,7 @@ static void compose_all(const struct run *run, const struct step *step, find_sca
     for (size_t image = 0; image < in->images; image++) {
         for (size_t panel = 0; panel < panel_count(in->channels); panel++) {
             float before[3 * PANEL];
-            float *out = coefficients_at(run, in, step->output.segments[0].buffer, image, panel);
+            float *out = operand_coefficients(run, in, step->output.segments[0].buffer, image, panel);
             read_coefficients(before, run, in, image, panel);
             memset(out, 0, sizeof before);
             for (size_t lane = 0; lane < PANEL && panel * PANEL + lane < in->channels; lane++) {
@@ -158,6 +152,30 @@ static void find_scale_shift_row(double *scale, double *shift, const struct run 
     *shift = (double)operand_panel(run, e, row, second / PANEL)[second % PANEL];
 }
 
+/* (x - mean) / sqrt(variance + epsilon) * weight + bias. Where nothing came before, the mean is subtracted first, which
+ * keeps its digits. */
+static void batch_norm_run(const struct run *run, const struct step *step) {
+    const struct operand *in = &step->inputs[0];
+    const bool first = in->coefficients < 0;
+    for (size_t image = 0; image < in->images; image++) {
+        for (size_t channel = 0; channel < panel_count(in->channels) * PANEL; channel++) {
+            const size_t panel = channel / PANEL, lane = channel % PANEL;
+            float before[3 * PANEL];
+            float *out = operand_coefficients(run, in, step->output.segments[0].buffer, image, panel);
+            if (channel >= in->channels) {
+                out[lane] = out[PANEL + lane] = out[2 * PANEL + lane] = 0.0f;
+                continue;
+            }
+            const double mean = (double)step->batch_norm.mean[channel];
+            const double deviation = sqrt((double)step->batch_norm.variance[channel] + step->batch_norm.epsilon);
+            const double scale = (double)step->weight[channel] / deviation, bias = (double)step->bias[channel];
+            read_coefficients(before, run, in, image, panel);
+            before[lane] = first ? step->batch_norm.mean[channel] : before[lane];
+            compose(out, before, lane, scale, first ? bias : bias - mean * scale);
+        }
+    }
+}
+
 static void affine_run(const struct run *run, const struct step *step) {
     compose_all(run, step, find_affine);
 }
@@ -170,3 +188,4 @@ const struct step_type step_group_norm = {
     .kernel = "group_norm_moments", .plan = group_norm_plan, .run = group_norm_run};
 const struct step_type step_affine = {.kernel = "affine_coefficients", .run = affine_run};
 const struct step_type step_scale_shift = {.kernel = "scale_shift_coefficients", .run = scale_shift_run};
+const struct step_type step_batch_norm = {.kernel = "batch_norm_coefficients", .run = batch_norm_run};

@@ -38,11 +38,12 @@ struct gemm {
     bool accumulate; /* false: c is overwritten */
 };
 
-/* How a line is changed while it is read: (x - coefficients[0..15]) * coefficients[16..31] + coefficients[32..47], then
- * the activation. Subtracting the mean first keeps its digits where |mean| >> deviation. */
+/* How a line is changed while it is read: (x * scale of the line - coefficients[0..15]) * coefficients[16..31] +
+ * coefficients[32..47], then the activation. Subtracting the mean first keeps its digits where |mean| >> deviation. */
 struct prologue {
     const float *coefficients; /* (3, 16), or NULL */
     enum activation activation;
+    const float *scales; /* one a source line, or NULL; only beside coefficients */
 };
 
 /* What happens to a finished sum: activation(alpha * (x + bias) + beta * residual). */
@@ -53,6 +54,15 @@ struct epilogue {
     enum activation activation;
 };
 
+/* out[pixel][16] = sum over taps of in[offsets[tap] + pixel * pixel_stride + lane] * weights[tap][lane] */
+struct depthwise {
+    const float *in;
+    const size_t *offsets; /* floats */
+    size_t pixel_stride;   /* floats: 16 x the convolution's stride */
+    const float *weights;  /* (taps, 16) */
+    size_t taps, pixels;
+};
+
 struct kernel_set {
     const char *name; /* "avx2", as option isa and the trace name it */
     const char *description;
@@ -60,6 +70,11 @@ struct kernel_set {
 
     size_t gemm_panels; /* of the microkernel's tile: callers keep so many panels of weights in cache at a time */
     void (*gemm)(const struct gemm *gemm);
+
+    void (*depthwise)(float *out, const struct depthwise *depthwise);
+
+    /* sums[i] += the sum of the squares of line i. */
+    void (*square_lines)(double *sums, const float *in, size_t count);
 
     /* count lines of nearest-upsampled (factor >= 1) and changed source lines. `phase` is the first line's place within
      * its run of `factor` equal ones, x % factor. */

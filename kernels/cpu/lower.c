@@ -4,39 +4,33 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "kernels/cpu/plan.h"
-
-struct lowering {
-    struct plan *plan;
-    const struct vaemark_graph *graph;
-    const struct packed *packed;
-    const struct shape *shapes;
-    const struct graph_node *node; /* being lowered */
-    struct operand *values;        /* how each value is read */
-    int32_t *writers;              /* the step whose epilogue ends in this value and is still open, or -1 */
-    int32_t *uses;
-};
+#include "kernels/cpu/lower.h"
 
 static size_t multiply_sizes(size_t a, size_t b) {
     size_t product;
     return __builtin_mul_overflow(a, b, &product) ? SIZE_MAX : product;
 }
 
-/* Bytes of `lines` lines for every panel of every image; SIZE_MAX if that is absurd (the arena then refuses). */
-static size_t panels_bytes(const struct operand *operand, size_t lines) {
+size_t lowering_panels_bytes(const struct operand *operand, size_t lines) {
     size_t panels = multiply_sizes(operand->images, panel_count(operand->channels));
     return multiply_sizes(multiply_sizes(panels, lines), LINE_BYTES);
 }
 
-static int32_t add_buffer(struct lowering *l, size_t size_bytes) {
+int32_t lowering_add_buffer(struct lowering *l, size_t size_bytes) {
     struct plan *plan = l->plan;
     plan->buffers[plan->buffer_count] = (struct arena_block){.size_bytes = size_bytes};
     return (int32_t)plan->buffer_count++;
 }
 
-/* The channel axis is axis 1; pixels are what comes behind, rows of the last axis. */
+/* The channel axis is axis 1; pixels are what comes behind, rows of the last axis. Codes (N,H,W) have one channel. */
 static struct operand operand_of_shape(const struct shape *shape) {
     struct operand operand = {.images = 1, .channels = 1, .height = 1, .width = 1, .upsample = 1, .coefficients = -1};
+    if (shape->rank == 3) {
+        operand.images = (size_t)shape->dims[0];
+        operand.height = (size_t)shape->dims[1];
+        operand.width = (size_t)shape->dims[2];
+        return operand;
+    }
     if (shape->rank >= 1) {
         operand.images = (size_t)shape->dims[0];
     }
@@ -53,19 +47,20 @@ static struct operand operand_of_shape(const struct shape *shape) {
     return operand;
 }
 
-static struct operand whole_buffer(struct operand operand, int32_t buffer) {
+struct operand lowering_whole_buffer(struct operand operand, int32_t buffer) {
     const size_t panels = panel_count(operand.channels);
     operand.segments[0] = (struct segment){.buffer = buffer, .panels = panels, .image_panels = panels};
     operand.segment_count = 1;
     return operand;
 }
 
-static struct operand new_value(struct lowering *l, const struct shape *shape) {
+struct operand lowering_new_value(struct lowering *l, const struct shape *shape) {
     const struct operand operand = operand_of_shape(shape);
-    return whole_buffer(operand, add_buffer(l, panels_bytes(&operand, operand_pixels(&operand))));
+    return lowering_whole_buffer(operand,
+                                 lowering_add_buffer(l, lowering_panels_bytes(&operand, operand_pixels(&operand))));
 }
 
-static struct step *add_step(struct lowering *l, const struct step_type *type, struct operand output) {
+struct step *lowering_add_step(struct lowering *l, const struct step_type *type, struct operand output) {
     struct step *step = &l->plan->steps[l->plan->step_count++];
     *step = (struct step){.type = type, .module = "", .op = "", .output = output, .alpha = 1.0f};
     if (l->node != NULL) {
@@ -75,7 +70,7 @@ static struct step *add_step(struct lowering *l, const struct step_type *type, s
     return step;
 }
 
-static void add_input(struct step *step, const struct operand *operand) {
+void step_add_input(struct step *step, const struct operand *operand) {
     step->inputs[step->input_count++] = *operand;
 }
 
@@ -88,118 +83,116 @@ static struct operand materialise(struct lowering *l, const struct operand *oper
                           .dims = {(int64_t)operand->images, (int64_t)operand->channels,
                                    (int64_t)(operand->height * operand->upsample),
                                    (int64_t)(operand->width * operand->upsample)}};
-    struct step *step = add_step(l, &step_elementwise, new_value(l, &shape));
+    struct step *step = lowering_add_step(l, &step_elementwise, lowering_new_value(l, &shape));
     step->op = "materialise";
-    add_input(step, operand);
+    step_add_input(step, operand);
     return step->output;
 }
 
-static struct operand *input(struct lowering *l, int32_t index) {
+struct operand *lowering_input(struct lowering *l, int32_t index) {
     return &l->values[l->node->inputs[index]];
 }
 
-/* The node's input as a plain buffer, also for those who read it later. */
-static const struct operand *plain_input(struct lowering *l, int32_t index) {
-    struct operand *operand = input(l, index);
+const struct operand *lowering_plain_input(struct lowering *l, int32_t index) {
+    struct operand *operand = lowering_input(l, index);
     *operand = materialise(l, operand);
     return operand;
 }
 
-static const float *parameter(struct lowering *l, int32_t index) {
+const struct operand *lowering_stored_input(struct lowering *l, int32_t index) {
+    const struct operand *operand = lowering_input(l, index);
+    const bool stored = operand->upsample == 1 && operand->coefficients < 0 && operand->activation == ACTIVATION_NONE;
+    return stored ? operand : lowering_plain_input(l, index);
+}
+
+const float *lowering_parameter(struct lowering *l, int32_t index) {
     if (index >= l->node->parameter_count) {
         return NULL;
     }
-    return packed_find(l->packed, l->graph->parameters[l->node->parameters[index]].name, packing_of(l->node, index));
+    return packed_find(l->packed, l->graph->parameters[l->node->parameters[index]].name,
+                       packing_of(l->graph, l->node, index));
 }
 
-/* Output of the node, written by `step`; -1 where its epilogue takes nothing. */
-static void set_value(struct lowering *l, struct operand operand, int32_t writer) {
+void lowering_set_value(struct lowering *l, struct operand operand, int32_t writer) {
     l->values[l->node->output] = operand;
     l->writers[l->node->output] = writer;
 }
 
-static const struct shape *output_shape(const struct lowering *l) {
+const struct shape *lowering_output_shape(const struct lowering *l) {
     return &l->shapes[l->node->output];
 }
 
-static void set_convolution(struct lowering *l, const struct step_type *type, struct conv2d_step conv2d) {
-    struct step *step = add_step(l, type, new_value(l, output_shape(l)));
-    add_input(step, input(l, 0));
+struct step *lowering_add_plain_step(struct lowering *l, const struct step_type *type) {
+    struct step *step = lowering_add_step(l, type, lowering_new_value(l, lowering_output_shape(l)));
+    for (int32_t i = 0; i < l->node->input_count; i++) {
+        step_add_input(step, lowering_input(l, i));
+    }
+    lowering_set_value(l, step->output, -1);
+    return step;
+}
+
+/* As lowering_add_plain_step(), of a step whose epilogue takes more. */
+static struct step *add_open_step(struct lowering *l, const struct step_type *type) {
+    struct step *step = lowering_add_plain_step(l, type);
+    l->writers[l->node->output] = (int32_t)(step - l->plan->steps);
+    return step;
+}
+
+/* What looks at one pixel alone gives the same before and after nearest upsampling: it runs before, on few pixels. */
+static bool set_before_upsampling(struct lowering *l, const struct conv2d_step *conv2d) {
+    const bool pointwise =
+        conv2d->kernel_height == 1 && conv2d->kernel_width == 1 && conv2d->stride == 1 && conv2d->padding == 0;
+    struct operand in = *lowering_input(l, 0);
+    if (!pointwise || in.upsample == 1) {
+        return false;
+    }
+    const struct shape small = {
+        .rank = 4,
+        .dims = {(int64_t)in.images, lowering_output_shape(l)->dims[1], (int64_t)in.height, (int64_t)in.width}};
+    struct operand output = lowering_new_value(l, &small);
+    struct step *step = lowering_add_step(l, &step_conv2d, output);
+    output.upsample = in.upsample;
+    in.upsample = 1;
+    step_add_input(step, &in);
+    lowering_set_value(l, output, -1);
+    return true;
+}
+
+static const struct step_type *convolution_type(const struct lowering *l) {
+    switch (packing_of(l->graph, l->node, 0)) {
+    case PACKING_LANES:
+        return &step_conv2d_depthwise;
+    case PACKING_ROWS:
+        return &step_conv2d_grouped;
+    default:
+        return &step_conv2d;
+    }
+}
+
+static void set_convolution(struct lowering *l, struct conv2d_step conv2d) {
+    if (!set_before_upsampling(l, &conv2d)) {
+        add_open_step(l, &step_conv2d);
+    }
+    struct step *step = &l->plan->steps[l->plan->step_count - 1];
+    step->type = convolution_type(l);
     step->conv2d = conv2d;
-    step->weight = parameter(l, 0);
-    step->bias = parameter(l, 1);
-    set_value(l, step->output, (int32_t)(step - l->plan->steps));
+    step->weight = lowering_parameter(l, 0);
+    step->bias = lowering_parameter(l, 1);
 }
 
 static void lower_conv2d(struct lowering *l) {
     const struct shape *weight = &l->graph->parameters[l->node->parameters[0]].shape;
-    struct conv2d_step conv2d = {
-        .kernel_height = (size_t)weight->dims[2],
-        .kernel_width = (size_t)weight->dims[3],
-        .stride = (size_t)l->node->attributes.conv2d.stride,
-        .padding = (size_t)l->node->attributes.conv2d.padding,
-        .groups = (size_t)l->node->attributes.conv2d.groups,
-    };
-    set_convolution(l, conv2d.groups == 1 ? &step_conv2d : &step_conv2d_grouped, conv2d);
+    set_convolution(l, (struct conv2d_step){
+                           .kernel_height = (size_t)weight->dims[2],
+                           .kernel_width = (size_t)weight->dims[3],
+                           .stride = (size_t)l->node->attributes.conv2d.stride,
+                           .padding = (size_t)l->node->attributes.conv2d.padding,
+                           .groups = (size_t)l->node->attributes.conv2d.groups,
+                       });
 }
 
 static void lower_linear(struct lowering *l) {
-    set_convolution(l, &step_conv2d,
-                    (struct conv2d_step){.kernel_height = 1, .kernel_width = 1, .stride = 1, .groups = 1});
-}
-
-/* A step that writes coefficients for reading `x`; returns x as it is read with them. */
-static struct operand add_coefficients(struct lowering *l, const struct step_type *type, const struct operand *x,
-                                       struct step **step) {
-    struct operand value = *x;
-    struct operand output = *x;
-    output.coefficients = -1;
-    output.activation = ACTIVATION_NONE;
-    output.upsample = 1;
-    output = whole_buffer(output, add_buffer(l, panels_bytes(x, 3)));
-    *step = add_step(l, type, output);
-    add_input(*step, x);
-    value.coefficients = output.segments[0].buffer;
-    return value;
-}
-
-static void lower_group_norm(struct lowering *l) {
-    struct operand x = *input(l, 0);
-    struct step *step;
-    if (x.upsample != 1 || x.coefficients >= 0 || x.activation != ACTIVATION_NONE) {
-        x = *plain_input(l, 0);
-    }
-    x = add_coefficients(l, &step_group_norm, &x, &step);
-    step->weight = parameter(l, 0);
-    step->bias = parameter(l, 1);
-    step->group_norm.groups = (size_t)l->node->attributes.group_norm.groups;
-    step->group_norm.epsilon = l->node->attributes.group_norm.epsilon;
-    set_value(l, x, -1);
-}
-
-static void lower_affine(struct lowering *l) {
-    struct operand x = *input(l, 0);
-    struct step *step;
-    if (x.activation != ACTIVATION_NONE) {
-        x = *plain_input(l, 0);
-    }
-    x = add_coefficients(l, &step_affine, &x, &step);
-    step->affine.scale = l->node->attributes.affine.scale;
-    step->affine.shift = l->node->attributes.affine.shift;
-    step->affine.count = (size_t)l->node->attributes.affine.count;
-    set_value(l, x, -1);
-}
-
-static void lower_scale_shift(struct lowering *l) {
-    const struct operand e = *plain_input(l, 1);
-    struct operand x = *input(l, 0);
-    struct step *step;
-    if (x.activation != ACTIVATION_NONE) {
-        x = *plain_input(l, 0);
-    }
-    x = add_coefficients(l, &step_scale_shift, &x, &step);
-    add_input(step, &e);
-    set_value(l, x, -1);
+    set_convolution(l, (struct conv2d_step){.kernel_height = 1, .kernel_width = 1, .stride = 1, .groups = 1});
 }
 
 /* The step that can still take something into its epilogue: it alone writes the value, and nobody else reads it. */
@@ -208,18 +201,18 @@ static struct step *open_writer(struct lowering *l, int32_t value) {
 }
 
 static void lower_activation(struct lowering *l, enum activation activation) {
-    struct operand x = *input(l, 0);
+    struct operand x = *lowering_input(l, 0);
     struct step *writer = open_writer(l, l->node->inputs[0]);
     if (writer != NULL && operand_is_plain(&x)) {
         writer->activation = activation; /* and that closes it */
-        set_value(l, x, -1);
+        lowering_set_value(l, x, -1);
         return;
     }
     if (x.activation != ACTIVATION_NONE) {
-        x = *plain_input(l, 0);
+        x = *lowering_plain_input(l, 0);
     }
     x.activation = activation;
-    set_value(l, x, -1);
+    lowering_set_value(l, x, -1);
 }
 
 static void lower_silu(struct lowering *l) {
@@ -231,10 +224,31 @@ static void lower_relu(struct lowering *l) {
 }
 
 static void lower_tanh_clamp(struct lowering *l) {
-    struct step *step = add_step(l, &step_tanh_clamp, new_value(l, output_shape(l)));
-    add_input(step, input(l, 0));
-    step->limit = l->node->attributes.tanh_clamp.limit;
-    set_value(l, step->output, -1);
+    lowering_add_plain_step(l, &step_tanh_clamp)->limit = l->node->attributes.tanh_clamp.limit;
+}
+
+static void lower_clamp(struct lowering *l) {
+    struct step *step = lowering_add_plain_step(l, &step_clamp);
+    step->clamp.low = (float)l->node->attributes.clamp.low;
+    step->clamp.high = (float)l->node->attributes.clamp.high;
+}
+
+static void lower_multiply(struct lowering *l) {
+    add_open_step(l, &step_multiply);
+}
+
+static bool is_absent(const struct lowering *l, int32_t value) {
+    return l->shapes[value].rank == 0;
+}
+
+/* Without its second half it is another name for the first; what was open stays so if nobody else reads that. */
+static void lower_mix(struct lowering *l) {
+    const int32_t x = l->node->inputs[0];
+    if (is_absent(l, l->node->inputs[1]) || is_absent(l, l->node->inputs[2])) {
+        lowering_set_value(l, l->values[x], l->uses[x] == 1 ? l->writers[x] : -1);
+        return;
+    }
+    add_open_step(l, &step_mix);
 }
 
 /* Written before step number `step` starts? Buffers remember their writer in first_step. */
@@ -257,7 +271,7 @@ static bool fuse_residual(struct lowering *l, int32_t value, int32_t other, doub
     writer->residual = *residual;
     writer->alpha = (float)alpha;
     writer->beta = (float)beta;
-    set_value(l, l->values[value], l->writers[value]);
+    lowering_set_value(l, l->values[value], l->writers[value]);
     return true;
 }
 
@@ -267,82 +281,33 @@ static void lower_add(struct lowering *l) {
     if (fuse_residual(l, a, b, alpha, beta) || fuse_residual(l, b, a, beta, alpha)) {
         return;
     }
-    struct step *step = add_step(l, &step_elementwise, new_value(l, output_shape(l)));
-    add_input(step, input(l, 0));
-    step->residual = *input(l, 1);
+    struct step *step = lowering_add_step(l, &step_elementwise, lowering_new_value(l, lowering_output_shape(l)));
+    step_add_input(step, lowering_input(l, 0));
+    step->residual = *lowering_input(l, 1);
     step->alpha = (float)alpha;
     step->beta = (float)beta;
-    set_value(l, step->output, (int32_t)(step - l->plan->steps));
-}
-
-static void lower_upsample_nearest(struct lowering *l) {
-    struct operand x = *input(l, 0);
-    x.upsample *= (size_t)l->node->attributes.upsample_nearest.factor;
-    set_value(l, x, -1);
-}
-
-static void lower_avg_pool(struct lowering *l) {
-    struct step *step = add_step(l, &step_avg_pool, new_value(l, output_shape(l)));
-    add_input(step, input(l, 0));
-    set_value(l, step->output, -1);
-}
-
-static void lower_gather(struct lowering *l, size_t first_channel) {
-    struct step *step = add_step(l, &step_gather, new_value(l, output_shape(l)));
-    for (int32_t i = 0; i < l->node->input_count; i++) {
-        add_input(step, input(l, i));
-    }
-    step->first_channel = first_channel;
-    set_value(l, step->output, -1);
-}
-
-/* Two buffers of which the first is whole panels are read as one, and never copied together. */
-static void lower_concat(struct lowering *l) {
-    const bool single = input(l, 0)->segment_count == 1 && input(l, 1)->segment_count == 1;
-    if (!single || input(l, 0)->channels % PANEL != 0) {
-        lower_gather(l, 0);
-        return;
-    }
-    const struct operand first = *plain_input(l, 0), second = *plain_input(l, 1);
-    struct operand joined = first;
-    joined.channels += second.channels;
-    joined.segments[1] = second.segments[0];
-    joined.segment_count = 2;
-    set_value(l, joined, -1);
-}
-
-/* Whole panels of one buffer are a view of it. */
-static void lower_slice(struct lowering *l) {
-    const size_t first = (size_t)l->node->attributes.slice.first, count = (size_t)l->node->attributes.slice.count;
-    struct operand x = *input(l, 0);
-    const bool to_end = first + count == x.channels;
-    if (x.segment_count != 1 || x.coefficients >= 0 || first % PANEL != 0 || (count % PANEL != 0 && !to_end)) {
-        lower_gather(l, first);
-        return;
-    }
-    x.channels = count;
-    x.segments[0].first_panel += first / PANEL;
-    x.segments[0].panels = panel_count(count);
-    set_value(l, x, -1);
-}
-
-static void lower_embedding(struct lowering *l) {
-    struct step *step = add_step(l, &step_embedding, new_value(l, output_shape(l)));
-    step->weight = parameter(l, 0);
-    step->row = (size_t)l->node->attributes.embedding.row;
-    set_value(l, step->output, -1);
+    lowering_set_value(l, step->output, (int32_t)(step - l->plan->steps));
 }
 
 static void lower_attention(struct lowering *l) {
     struct operand inputs[3];
     for (int32_t i = 0; i < l->node->input_count; i++) {
-        inputs[i] = *plain_input(l, i);
+        inputs[i] = *lowering_plain_input(l, i);
     }
-    struct step *step = add_step(l, &step_attention, new_value(l, output_shape(l)));
+    struct step *step = lowering_add_step(l, &step_attention, lowering_new_value(l, lowering_output_shape(l)));
     for (int32_t i = 0; i < l->node->input_count; i++) {
-        add_input(step, &inputs[i]);
+        step_add_input(step, &inputs[i]);
     }
-    set_value(l, step->output, -1);
+    lowering_set_value(l, step->output, -1);
+}
+
+static void lower_linear_attention(struct lowering *l) {
+    const struct operand x = *lowering_stored_input(l, 0);
+    struct step *step = lowering_add_step(l, &step_linear_attention, lowering_new_value(l, lowering_output_shape(l)));
+    step_add_input(step, &x);
+    step->linear_attention.head_channels = (size_t)l->node->attributes.linear_attention.head_channels;
+    step->linear_attention.epsilon = l->node->attributes.linear_attention.epsilon;
+    lowering_set_value(l, step->output, -1);
 }
 
 static void (*const lower[OP_COUNT])(struct lowering *l) = {
@@ -361,15 +326,37 @@ static void (*const lower[OP_COUNT])(struct lowering *l) = {
     [OP_SLICE] = lower_slice,
     [OP_EMBEDDING] = lower_embedding,
     [OP_ATTENTION] = lower_attention,
+    [OP_LINEAR_ATTENTION] = lower_linear_attention,
+    [OP_RMS_NORM] = lower_rms_norm,
+    [OP_BATCH_NORM] = lower_batch_norm,
+    [OP_MULTIPLY] = lower_multiply,
+    [OP_MIX] = lower_mix,
+    [OP_CLAMP] = lower_clamp,
+    [OP_SUBSAMPLE] = lower_subsample,
+    [OP_CHANNELS_TO_SPACE] = lower_channels_to_space,
+    [OP_LOOKUP] = lower_lookup,
+    [OP_QUANTIZE] = lower_quantize,
 };
+
+enum vaemark_status plan_check_ops(const struct vaemark_graph *graph, struct error *error) {
+    for (size_t n = 0; n < graph->node_count; n++) {
+        const struct graph_node *node = &graph->nodes[n];
+        if (!((unsigned)node->op < OP_COUNT && lower[node->op] != NULL)) {
+            return error_set_at(error, VAEMARK_UNSUPPORTED_MODEL, node->module,
+                                "cpu has no kernel for the op '%s' (number %d); use backend reference",
+                                (unsigned)node->op < OP_COUNT ? op_name(node->op) : "?", (int)node->op);
+        }
+    }
+    return VAEMARK_OK;
+}
 
 static void lower_inputs(struct lowering *l) {
     for (size_t i = 0; i < l->graph->input_count; i++) {
         const struct graph_input *graph_input = &l->graph->inputs[i];
-        if (l->uses[graph_input->value] == 0) {
+        if (l->uses[graph_input->value] == 0 || is_absent(l, graph_input->value)) {
             continue;
         }
-        struct step *step = add_step(l, &step_pack, new_value(l, &l->shapes[graph_input->value]));
+        struct step *step = lowering_add_step(l, &step_pack, lowering_new_value(l, &l->shapes[graph_input->value]));
         step->op = "pack";
         step->module = graph_input->name;
         step->name = graph_input->name;
@@ -380,9 +367,9 @@ static void lower_inputs(struct lowering *l) {
 static void lower_output(struct lowering *l) {
     const int32_t value = l->graph->output;
     l->node = NULL;
-    struct step *step = add_step(l, &step_unpack, operand_of_shape(&l->shapes[value]));
+    struct step *step = lowering_add_step(l, &step_unpack, operand_of_shape(&l->shapes[value]));
     step->op = "unpack";
-    add_input(step, &l->values[value]);
+    step_add_input(step, &l->values[value]);
 }
 
 /* Bytes of the node's parameters as FP32; an embedding reads one row. */
@@ -405,13 +392,15 @@ static void note_writers(struct lowering *l, size_t first_step) {
     }
 }
 
+/* Of what the image needs, from its end: what nobody reads is not made, and not counted as a reader. */
 static void count_uses(struct lowering *l) {
-    for (size_t n = 0; n < l->graph->node_count; n++) {
-        for (int32_t i = 0; i < l->graph->nodes[n].input_count; i++) {
-            l->uses[l->graph->nodes[n].inputs[i]]++;
+    l->uses[l->graph->output]++;
+    for (size_t n = l->graph->node_count; n-- > 0;) {
+        const struct graph_node *node = &l->graph->nodes[n];
+        for (int32_t i = 0; l->uses[node->output] > 0 && i < node->input_count; i++) {
+            l->uses[node->inputs[i]]++;
         }
     }
-    l->uses[l->graph->output]++;
 }
 
 static void lower_all(struct lowering *l) {
@@ -421,6 +410,9 @@ static void lower_all(struct lowering *l) {
     for (size_t n = 0; n < l->graph->node_count; n++) {
         const size_t first_step = l->plan->step_count;
         l->node = &l->graph->nodes[n];
+        if (l->uses[l->node->output] == 0 || is_absent(l, l->node->output)) {
+            continue;
+        }
         lower[l->node->op](l);
         note_writers(l, first_step);
         if (l->plan->step_count > first_step) {
@@ -431,7 +423,6 @@ static void lower_all(struct lowering *l) {
         }
     }
     lower_output(l);
-    l->plan->flops = graph_flops(l->graph, l->shapes);
 }
 
 enum vaemark_status plan_lower(struct plan *plan, const struct vaemark_graph *graph, const struct packed *packed,

@@ -27,16 +27,26 @@ static size_t round_to_panel(size_t count) {
     return (count + PANEL - 1) / PANEL * PANEL;
 }
 
-enum packing packing_of(const struct graph_node *node, int32_t index) {
+/* Groups of whole panels are small dense convolutions; of one channel each, what a lane does alone. */
+static enum packing packing_of_convolution(const struct shape *weight, int64_t groups) {
+    const int64_t group_in = weight->dims[1], group_out = weight->dims[0] / groups;
+    if (groups == 1 || (group_in % PANEL == 0 && group_out % PANEL == 0)) {
+        return PACKING_PANELS;
+    }
+    return group_in == 1 && group_out == 1 ? PACKING_LANES : PACKING_ROWS;
+}
+
+enum packing packing_of(const struct vaemark_graph *graph, const struct graph_node *node, int32_t index) {
     switch (node->op) {
     case OP_CONV2D:
-        if (index == 0) {
-            return node->attributes.conv2d.groups == 1 ? PACKING_PANELS : PACKING_ROWS;
-        }
-        return PACKING_VECTOR;
+        return index > 0 ? PACKING_VECTOR
+                         : packing_of_convolution(&graph->parameters[node->parameters[0]].shape,
+                                                  node->attributes.conv2d.groups);
     case OP_LINEAR:
         return index == 0 ? PACKING_PANELS : PACKING_VECTOR;
     case OP_EMBEDDING:
+    case OP_LOOKUP:
+    case OP_QUANTIZE:
         return PACKING_ROWS;
     default:
         return PACKING_VECTOR;
@@ -70,6 +80,8 @@ static bool packed_count(const struct shape *shape, enum packing packing, size_t
     if (packing == PACKING_PANELS) {
         rows = round_to_panel(rows);
         columns = round_to_panel(columns);
+    } else if (packing == PACKING_LANES) {
+        rows = round_to_panel(rows);
     }
     if (__builtin_mul_overflow(rows, columns, count) || __builtin_mul_overflow(*count, m.taps, count) ||
         *count > SIZE_MAX / 64) {
@@ -126,8 +138,22 @@ static void pack_panel(float *out, const struct vaemark_graph *graph, const stru
     }
 }
 
+/* 16 channels side by side, tap by tap. */
+static void pack_lanes(float *out, const struct vaemark_graph *graph, const struct packed_entry *entry) {
+    const struct matrix m = matrix_of(&entry->parameter->shape);
+    memset(out, 0, entry->count_floats * sizeof *out);
+    for (size_t i = 0; i < m.rows * m.taps; i++) {
+        const size_t channel = i / m.taps, tap = i % m.taps;
+        read_elements(&out[(channel / PANEL * m.taps + tap) * PANEL + channel % PANEL], graph, entry->parameter, i, 1);
+    }
+}
+
 static void pack_entry(float *out, const struct vaemark_graph *graph, const struct packed_entry *entry, int threads) {
     const struct matrix m = matrix_of(&entry->parameter->shape);
+    if (entry->packing == PACKING_LANES) {
+        pack_lanes(out, graph, entry);
+        return;
+    }
     if (entry->packing != PACKING_PANELS) {
         size_t used = (size_t)shape_element_count(&entry->parameter->shape);
         read_elements(out, graph, entry->parameter, 0, used);
@@ -171,7 +197,7 @@ static enum vaemark_status list_entries(struct packed *packed, const struct vaem
         for (int32_t i = 0; i < node->parameter_count; i++) {
             const struct graph_parameter *parameter = &graph->parameters[node->parameters[i]];
             struct packed_entry entry = {
-                .name = parameter->name, .parameter = parameter, .packing = packing_of(node, i)};
+                .name = parameter->name, .parameter = parameter, .packing = packing_of(graph, node, i)};
             if (packed_lists(packed, entry.name, entry.packing)) {
                 continue;
             }

@@ -7,14 +7,15 @@
 
 enum packing {
     PACKING_PANELS, /* weights (O,C,taps) as (O/16, C/16, taps, 16 of C, 16 of O), zeros in the padding */
-    PACKING_ROWS,   /* as stored: weights of grouped convolutions, tables */
+    PACKING_LANES,  /* depthwise weights (C,1,taps) as (C/16, taps, 16), zeros in the padding */
+    PACKING_ROWS,   /* as stored: weights of convolutions whose groups cut panels, tables */
     PACKING_VECTOR  /* biases and norms, padded to 16 with zeros */
 };
 
 struct packed;
 
-/* How a node reads its parameter number `index` (0 weight, 1 bias). */
-enum packing packing_of(const struct graph_node *node, int32_t index);
+/* How a node reads its parameter number `index`. */
+enum packing packing_of(const struct vaemark_graph *graph, const struct graph_node *node, int32_t index);
 
 /* Packs what `graph` needs and `shared` (may be NULL; must outlive the result) does not have. One allocation of class
  * WEIGHTS, none where there is nothing to pack. */

@@ -12,7 +12,7 @@ static void note_read(struct plan *plan, const struct operand *operand, int32_t 
     for (int32_t i = 0; i < operand->segment_count; i++) {
         plan->buffers[operand->segments[i].buffer].last_step = step;
     }
-    if (operand->coefficients >= 0) {
+    if (operand->segment_count > 0 && operand->coefficients >= 0) {
         plan->buffers[operand->coefficients].last_step = step;
     }
 }
@@ -44,7 +44,7 @@ static bool reads_place(const struct operand *operand, const int32_t *alias, int
             return true;
         }
     }
-    return operand->coefficients >= 0 && alias[operand->coefficients] == place;
+    return operand->segment_count > 0 && operand->coefficients >= 0 && alias[operand->coefficients] == place;
 }
 
 /* Another operand may read the place that is overwritten only where it reads the very line that is written. */
@@ -83,8 +83,8 @@ static void find_places(struct plan *plan, int32_t *alias) {
         const struct step *step = &plan->steps[i];
         bool taken = step->type->residual_inside && step->residual.segment_count > 0 &&
                      take_place(plan, alias, (int32_t)i, &step->residual);
-        if (!taken && step->type->input_inside) {
-            take_place(plan, alias, (int32_t)i, &step->inputs[0]);
+        for (int32_t k = 0; !taken && step->type->input_inside && k < step->input_count; k++) {
+            taken = take_place(plan, alias, (int32_t)i, &step->inputs[k]);
         }
     }
 }
@@ -123,7 +123,7 @@ static uint64_t stored_bytes(const struct operand *operand) {
 static uint64_t traffic_bytes(const struct step *step) {
     const struct operand *output = &step->output;
     const uint64_t coefficients = (uint64_t)output->images * output->channels * 3 * sizeof(float);
-    if (step->type == &step_affine || step->type == &step_scale_shift) {
+    if (step->type == &step_affine || step->type == &step_scale_shift || step->type == &step_batch_norm) {
         return 2 * coefficients + (step->input_count > 1 ? stored_bytes(&step->inputs[1]) : 0);
     }
     uint64_t bytes = stored_bytes(&step->residual);
@@ -133,6 +133,9 @@ static uint64_t traffic_bytes(const struct step *step) {
     if (step->type == &step_group_norm) {
         return bytes + coefficients;
     }
+    if (step->type == &step_rms_norm) {
+        return bytes + coefficients + (uint64_t)output->images * operand_pixels(output) * sizeof(float);
+    }
     if (step->type == &step_pack || step->type == &step_unpack) {
         return 2 * (uint64_t)output->images * output->channels * operand_pixels(output) * sizeof(float);
     }
@@ -141,13 +144,15 @@ static uint64_t traffic_bytes(const struct step *step) {
 
 /* "conv3x3_panel_avx2", "linear_panel_avx2", "group_norm_moments_avx2". */
 static void name_kernel(struct step *step, const char *isa) {
-    if (step->type != &step_conv2d && step->type != &step_conv2d_grouped) {
+    const bool convolves =
+        step->type == &step_conv2d || step->type == &step_conv2d_grouped || step->type == &step_conv2d_depthwise;
+    if (!convolves) {
         snprintf(step->kernel, sizeof step->kernel, "%s_%s", step->type->kernel, isa);
     } else if (strcmp(step->op, op_name(OP_LINEAR)) == 0) {
         snprintf(step->kernel, sizeof step->kernel, "linear_panel_%s", isa);
     } else {
         snprintf(step->kernel, sizeof step->kernel, "conv%zux%zu_%s_%s", step->conv2d.kernel_height,
-                 step->conv2d.kernel_width, step->type == &step_conv2d ? "panel" : "grouped", isa);
+                 step->conv2d.kernel_width, step->type->kernel, isa);
     }
 }
 
@@ -190,7 +195,6 @@ enum vaemark_status plan_create(const struct vaemark_graph *graph, const struct 
     }
     status = graph_infer_shapes(graph, inputs, shapes, error);
     if (status == VAEMARK_OK) {
-        plan->image = shapes[graph->output];
         status = plan_lower(plan, graph, packed, shapes, error);
     }
     if (status == VAEMARK_OK) {

@@ -12,8 +12,6 @@ struct plan {
     struct arena_block *buffers; /* offsets are those of the arena */
     size_t buffer_count;
     size_t arena_bytes, workspace_bytes;
-    struct shape image; /* of the result */
-    uint64_t flops;
     struct vaemark_trace_entry *trace; /* one a step; times are those of the last run */
 };
 
@@ -26,6 +24,9 @@ void plan_free(struct plan *plan);
 
 /* Runs all steps. Fails nowhere, allocates nothing. `run` has everything but the buffers. */
 void plan_run(struct plan *plan, const struct run *run);
+
+/* VAEMARK_UNSUPPORTED_MODEL names an op that no step here computes. */
+enum vaemark_status plan_check_ops(const struct vaemark_graph *graph, struct error *error);
 
 /* The graph as steps over buffers that have no place yet: the first half of plan_create() (lower.c). */
 enum vaemark_status plan_lower(struct plan *plan, const struct vaemark_graph *graph, const struct packed *packed,

@@ -1,6 +1,7 @@
 #include "kernels/cpu/step.h"
 
 #include <omp.h>
+#include <string.h>
 
 bool operand_is_plain(const struct operand *operand) {
     return operand->segment_count == 1 && operand->upsample == 1 && operand->coefficients < 0 &&
@@ -17,11 +18,16 @@ float *operand_panel(const struct run *run, const struct operand *operand, size_
     return memory + (image * segment->image_panels + segment->first_panel + panel) * operand_pixels(operand) * PANEL;
 }
 
+float *operand_coefficients(const struct run *run, const struct operand *value, int32_t buffer, size_t image,
+                            size_t panel) {
+    float *all = (float *)(run->arena + run->buffers[buffer].offset_bytes);
+    return all + (image * panel_count(value->channels) + panel) * 3 * PANEL;
+}
+
 struct prologue operand_prologue(const struct run *run, const struct operand *operand, size_t image, size_t panel) {
     struct prologue prologue = {.coefficients = NULL, .activation = operand->activation};
     if (operand->coefficients >= 0) {
-        const float *all = (const float *)(run->arena + run->buffers[operand->coefficients].offset_bytes);
-        prologue.coefficients = all + (image * panel_count(operand->channels) + panel) * 3 * PANEL;
+        prologue.coefficients = operand_coefficients(run, operand, operand->coefficients, image, panel);
     }
     return prologue;
 }
@@ -29,10 +35,34 @@ struct prologue operand_prologue(const struct run *run, const struct operand *op
 void operand_load(float *out, const struct run *run, const struct operand *operand, size_t image, size_t panel,
                   size_t y, size_t x, size_t count) {
     const size_t factor = operand->upsample;
-    const struct prologue prologue = operand_prologue(run, operand, image, panel);
     const float *lines = operand_panel(run, operand, image, panel);
-    run->kernels->load_lines(out, lines + (y / factor * operand->width + x / factor) * PANEL, count, factor, x % factor,
-                             &prologue);
+    const size_t first = y / factor * operand->width + x / factor;
+    struct prologue prologue = operand_prologue(run, operand, image, panel);
+    if (operand->pixel_scales) {
+        prologue.scales = operand_pixel_scales(run, operand, image) + first;
+    }
+    run->kernels->load_lines(out, lines + first * PANEL, count, factor, x % factor, &prologue);
+}
+
+float *operand_pixel_scales(const struct run *run, const struct operand *operand, size_t image) {
+    float *all = operand_coefficients(run, operand, operand->coefficients, operand->images, 0);
+    return all + image * operand_pixels(operand);
+}
+
+void operand_load_channels(float *out, const struct run *run, const struct operand *operand, size_t image, size_t first,
+                           size_t end, size_t pixel, size_t count) {
+    if (first % PANEL == 0 && (end >= first + PANEL || end == operand->channels)) {
+        memcpy(out, operand_panel(run, operand, image, first / PANEL) + pixel * PANEL, count * LINE_BYTES);
+        return;
+    }
+    memset(out, 0, count * LINE_BYTES);
+    for (size_t lane = 0; lane < PANEL && first + lane < end; lane++) {
+        const size_t channel = first + lane;
+        const float *lines = operand_panel(run, operand, image, channel / PANEL) + pixel * PANEL + channel % PANEL;
+        for (size_t i = 0; i < count; i++) {
+            out[i * PANEL + lane] = lines[i * PANEL];
+        }
+    }
 }
 
 void *run_shared_workspace(const struct run *run) {

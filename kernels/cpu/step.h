@@ -25,6 +25,7 @@ struct operand {
     size_t images, channels, height, width; /* before upsampling */
     size_t upsample;                        /* nearest, 1 or more */
     int32_t coefficients;                   /* buffer of (images, panels, 3, 16), see struct prologue; -1: none */
+    bool pixel_scales; /* behind the coefficients, (images, pixels) numbers by which lines are scaled before */
     enum activation activation;
 };
 
@@ -39,20 +40,23 @@ struct step_workspace {
 struct step_type {
     const char *kernel;   /* "attention_panel"; the trace adds the instruction set */
     bool residual_inside; /* the output may take the place of a residual that dies here */
-    bool input_inside;    /* ... or of the first input: the step reads a line before it writes it, and nothing after */
+    bool input_inside;    /* ... or of an input: the step reads a line before it writes it, and nothing after */
     /* Chooses blocks (by shape alone, so that results do not depend on threads) and says what scratch they need. */
     void (*plan)(struct step *step, struct step_workspace *workspace);
     void (*run)(const struct run *run, const struct step *step);
 };
 
-extern const struct step_type step_pack, step_unpack, step_conv2d, step_conv2d_grouped, step_group_norm, step_affine,
-    step_scale_shift, step_elementwise, step_tanh_clamp, step_avg_pool, step_gather, step_embedding, step_attention;
+extern const struct step_type step_pack, step_unpack, step_conv2d, step_conv2d_grouped, step_conv2d_depthwise,
+    step_group_norm, step_affine, step_scale_shift, step_batch_norm, step_rms_norm, step_elementwise, step_tanh_clamp,
+    step_clamp, step_multiply, step_mix, step_avg_pool, step_subsample, step_channels_to_space, step_gather,
+    step_embedding, step_lookup, step_quantize, step_attention, step_linear_attention;
 
 /* Blocks of a convolution's outputs: a task computes block_panels panels of block_rows x block_columns pixels. */
 struct conv2d_step {
     size_t kernel_height, kernel_width, stride, padding, groups;
     size_t in_height, in_width, out_height, out_width; /* as computed: 1x1 kernels see one long row */
     size_t block_rows, block_columns, block_panels;
+    size_t in_panels;    /* of the input that an output reads: all of them, or its group's */
     size_t chunk_panels; /* input panels reduced by one call of the microkernel */
 };
 
@@ -81,7 +85,28 @@ struct step {
             const double *scale, *shift;
             size_t count;
         } affine;
+        struct {
+            const float *mean, *variance;
+            double epsilon;
+        } batch_norm;
+        struct {
+            double epsilon, floor;
+        } rms_norm;
+        struct {
+            size_t head_channels;
+            double epsilon;
+        } linear_attention;
+        struct {
+            float low, high;
+        } clamp;
+        struct {
+            size_t factor, by_channel, by_row, by_column, offset, divisor;
+        } channels_to_space;
+        struct {
+            size_t rows;
+        } quantize;
         double limit;         /* tanh_clamp */
+        size_t factor;        /* subsample */
         size_t first_channel; /* gather: of the first input */
         size_t row;           /* embedding */
         const char *name;     /* pack: the graph input's */
@@ -119,6 +144,16 @@ struct prologue operand_prologue(const struct run *run, const struct operand *op
 /* count lines of row y from column x (both as the reader sees them, after upsampling) into out. */
 void operand_load(float *out, const struct run *run, const struct operand *operand, size_t image, size_t panel,
                   size_t y, size_t x, size_t count);
+
+/* The coefficients in `buffer` of a panel of `value`, (3, 16). */
+float *operand_coefficients(const struct run *run, const struct operand *value, int32_t buffer, size_t image,
+                            size_t panel);
+/* The scales of an image's pixels. */
+float *operand_pixel_scales(const struct run *run, const struct operand *operand, size_t image);
+/* count lines from pixel `pixel` of channels [first + 16 panel, ...) below `end`, which need not fall on panels; zeros
+ * from `end` on. Of an operand that is stored as it is read. */
+void operand_load_channels(float *out, const struct run *run, const struct operand *operand, size_t image, size_t first,
+                           size_t end, size_t pixel, size_t count);
 
 /* The parts of the workspace. */
 void *run_shared_workspace(const struct run *run);

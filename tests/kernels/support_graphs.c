@@ -70,7 +70,8 @@ float support_random(uint64_t *state) {
 }
 
 static void fill_parameter(struct graph_parameter *parameter, uint64_t *state) {
-    const int64_t count = shape_element_count(&parameter->shape);
+    const struct shape stored = parameter_stored_shape(parameter);
+    const int64_t count = shape_element_count(&stored);
     const int64_t fan_in = parameter->shape.rank > 1 ? count / parameter->shape.dims[0] : 1;
     float *data = malloc((size_t)count * sizeof *data);
     for (int64_t i = 0; i < count; i++) {
@@ -90,7 +91,7 @@ static void fill_parameter(struct graph_parameter *parameter, uint64_t *state) {
         }
         data[i] = x;
     }
-    parameter->tensor = tensor_make(parameter->name, VAEMARK_F32, &parameter->shape, data);
+    parameter->tensor = tensor_make(parameter->name, VAEMARK_F32, &stored, data);
 }
 
 void graph_case_init(struct graph_case *c, struct builder *b, value output, uint64_t seed) {
@@ -131,19 +132,45 @@ void graph_case_decoder(struct graph_case *c, int32_t factor) {
     graph_case_init(c, &b, builder_conv2d(&b, x, (struct conv2d_options){.in = 24, .out = 3}, "conv_out"), 5);
 }
 
+static void *make_codes(int64_t count, int64_t limit, uint64_t *seed) {
+    int32_t *codes = malloc((size_t)count * sizeof *codes);
+    for (int64_t k = 0; k < count; k++) {
+        codes[k] = (int32_t)(((double)support_random(seed) + 1.0) * 0.5 * (double)limit);
+    }
+    return codes;
+}
+
+static void *make_numbers(int64_t count, float mean, uint64_t *seed) {
+    float *data = malloc((size_t)count * sizeof *data);
+    for (int64_t k = 0; k < count; k++) {
+        data[k] = mean + support_random(seed);
+    }
+    return data;
+}
+
 void graph_case_inputs(struct graph_case *c, int64_t images, int64_t height, int64_t width, float mean, uint64_t seed) {
     free_inputs(c);
     for (size_t i = 0; i < c->graph->input_count; i++) {
         const struct graph_input *input = &c->graph->inputs[i];
-        struct shape shape = {.rank = input->rank,
-                              .dims = {images, input->channels, height * input->scale, width * input->scale}};
+        struct shape shape;
+        cr_assert(graph_input_shape(input, images, height, width, &shape));
         const int64_t count = shape_element_count(&shape);
-        float *data = malloc((size_t)count * sizeof *data);
-        for (int64_t k = 0; k < count; k++) {
-            data[k] = mean + support_random(&seed);
-        }
-        c->input_items[c->inputs.count++] = tensor_make(input->name, VAEMARK_F32, &shape, data);
+        void *data = input->rank == 3 ? make_codes(count, input->code_count, &seed) : make_numbers(count, mean, &seed);
+        c->input_items[c->inputs.count++] =
+            tensor_make(input->name, input->rank == 3 ? VAEMARK_I32 : VAEMARK_F32, &shape, data);
     }
+}
+
+void graph_case_drop_optional(struct graph_case *c) {
+    size_t kept = 0;
+    for (size_t i = 0; i < c->graph->input_count; i++) {
+        if (c->graph->inputs[i].optional) {
+            free(c->input_items[i].data);
+        } else {
+            c->input_items[kept++] = c->input_items[i];
+        }
+    }
+    c->inputs.count = kept;
 }
 
 void graph_case_free(struct graph_case *c) {

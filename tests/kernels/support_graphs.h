@@ -31,6 +31,8 @@ void graph_case_init(struct graph_case *c, struct builder *b, value output, uint
 void graph_case_decoder(struct graph_case *c, int32_t factor);
 /* Inputs (images, channels, height x scale, width x scale), random around `mean`. */
 void graph_case_inputs(struct graph_case *c, int64_t images, int64_t height, int64_t width, float mean, uint64_t seed);
+/* Leaves out the inputs that may be absent. */
+void graph_case_drop_optional(struct graph_case *c);
 void graph_case_free(struct graph_case *c);
 
 /* Opens, decodes, closes; options are "key=text" or "key=123", NULL-terminated. The image is allocated. */

@@ -6,6 +6,7 @@
 #define GEMM_PIXELS        14
 #define GEMM_PANELS        2
 
+#include "kernels/cpu/isa/depthwise.c"
 #include "kernels/cpu/isa/gemm.c"
 #include "kernels/cpu/isa/lines.c"
 #include "kernels/cpu/isa/moments.c"

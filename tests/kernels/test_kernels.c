@@ -106,6 +106,53 @@ Test(kernels, gemm) {
     }
 }
 
+Test(kernels, depthwise) {
+    FOR_EACH_SET(kernels) {
+        for (size_t i = 0; i < 24; i++) {
+            const size_t taps = 1 + i % 9, pixels = 1 + i * 5 % 17, stride = 1 + i % 3;
+            float *in = random_lines((taps + pixels * stride) * PANEL, i), *weights = random_lines(taps * PANEL, i + 9);
+            float *out = random_lines((pixels + 1) * PANEL, 7), *untouched = random_lines((pixels + 1) * PANEL, 7);
+            size_t offsets[9];
+            for (size_t tap = 0; tap < taps; tap++) {
+                offsets[tap] = (tap * 7 % taps) * PANEL;
+            }
+            kernels->depthwise(out, &(struct depthwise){in, offsets, stride * PANEL, weights, taps, pixels});
+            for (size_t k = 0; k < pixels * PANEL; k++) {
+                double sum = 0.0;
+                for (size_t tap = 0; tap < taps; tap++) {
+                    sum += (double)in[offsets[tap] + k / PANEL * stride * PANEL + k % PANEL] *
+                           (double)weights[tap * PANEL + k % PANEL];
+                }
+                expect_close((double)out[k], sum, (double)(taps + 1) * FLT_EPSILON, "depthwise", kernels->name);
+            }
+            cr_assert_arr_eq(out + pixels * PANEL, untouched + pixels * PANEL, LINE_BYTES);
+            free(untouched);
+            free(out);
+            free(weights);
+            free(in);
+        }
+    }
+}
+
+Test(kernels, square_lines) {
+    FOR_EACH_SET(kernels) {
+        float *in = random_lines((size_t)37 * PANEL, 1);
+        double sums[37];
+        for (size_t i = 0; i < 37; i++) {
+            sums[i] = 1.0;
+        }
+        kernels->square_lines(sums, in, 36);
+        for (size_t i = 0; i < 37; i++) {
+            double wanted = 1.0;
+            for (size_t lane = 0; i < 36 && lane < PANEL; lane++) {
+                wanted += (double)in[i * PANEL + lane] * (double)in[i * PANEL + lane];
+            }
+            expect_close(sums[i], wanted, 8.0 * FLT_EPSILON, "square_lines", kernels->name);
+        }
+        free(in);
+    }
+}
+
 static double activate(double x, enum activation activation) {
     switch (activation) {
     case ACTIVATION_SILU:
@@ -127,11 +174,14 @@ Test(kernels, load_lines) {
             float *in = random_lines((count + 2) * PANEL, i), *coefficients = random_lines(3 * PANEL, i + 1000);
             float *out = random_lines((count + 1) * PANEL, 7), *untouched = random_lines((count + 1) * PANEL, 7);
             const bool scaled = i / 3 % 2 == 0;
-            struct prologue prologue = {scaled ? coefficients : NULL, activation};
+            const bool by_pixel = scaled && i / 18 % 2 == 0;
+            float *scales = random_lines((count + 2 + PANEL - 1) / PANEL * PANEL, i + 2000);
+            struct prologue prologue = {scaled ? coefficients : NULL, activation, by_pixel ? scales : NULL};
             kernels->load_lines(out, in, count, factor, phase, &prologue);
             for (size_t k = 0; k < count * PANEL; k++) {
                 const size_t lane = k % PANEL;
-                double x = (double)in[(phase + k / PANEL) / factor * PANEL + lane];
+                const size_t source = (phase + k / PANEL) / factor;
+                double x = (double)in[source * PANEL + lane] * (by_pixel ? (double)scales[source] : 1.0);
                 if (scaled) {
                     x = (x - (double)coefficients[lane]) * (double)coefficients[PANEL + lane] +
                         (double)coefficients[2 * PANEL + lane];
@@ -141,6 +191,7 @@ Test(kernels, load_lines) {
             cr_assert_arr_eq(out + count * PANEL, untouched + count * PANEL, LINE_BYTES);
             free(untouched);
             free(out);
+            free(scales);
             free(coefficients);
             free(in);
         }
@@ -183,7 +234,7 @@ Test(kernels, activations_keep_nan) {
             for (size_t k = 0; k < 4 * PANEL; k++) {
                 in[k] = values[k / PANEL];
             }
-            struct prologue prologue = {NULL, ACTIVATIONS[i]};
+            struct prologue prologue = {NULL, ACTIVATIONS[i], NULL};
             kernels->load_lines(out, in, 4, 1, 0, &prologue);
             for (size_t lane = 0; lane < PANEL; lane++) {
                 cr_assert(isnan(out[lane]), "%s", kernels->name);
@@ -204,7 +255,7 @@ Test(kernels, silu_is_accurate) {
             for (int lane = 0; lane < PANEL; lane++) {
                 in[lane] = (float)(i + lane) * 0.001f;
             }
-            struct prologue prologue = {NULL, ACTIVATION_SILU};
+            struct prologue prologue = {NULL, ACTIVATION_SILU, NULL};
             kernels->load_lines(out, in, 1, 1, 0, &prologue);
             for (int lane = 0; lane < PANEL; lane++) {
                 const double wanted = activate((double)in[lane], ACTIVATION_SILU);

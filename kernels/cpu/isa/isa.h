@@ -6,6 +6,8 @@
 #include "kernels/cpu/isa/vector.h"
 
 void VARIANT(gemm_panel)(const struct gemm *g);
+void VARIANT(depthwise)(float *out, const struct depthwise *depthwise);
+void VARIANT(square_lines)(double *sums, const float *in, size_t count);
 void VARIANT(load_lines)(float *out, const float *in, size_t count, size_t factor, size_t phase,
                          const struct prologue *prologue);
 void VARIANT(store_lines)(float *out, const float *in, size_t count, size_t residual_factor, size_t residual_phase,

@@ -4,7 +4,7 @@
 
 #include "kernels/cpu/isa/isa.h"
 
-ALWAYS_INLINE void load_plain(float *out, const float *in, size_t count, const float *coefficients,
+ALWAYS_INLINE void load_plain(float *out, const float *in, size_t count, const float *coefficients, const float *scales,
                               enum activation activation) {
     UNROLLED(v, PANEL_VECTORS) {
         const size_t lane = v * VECTOR_LANES;
@@ -16,6 +16,8 @@ ALWAYS_INLINE void load_plain(float *out, const float *in, size_t count, const f
         }
         for (size_t i = 0; i < count; i++) {
             vec x = vec_load(in + i * PANEL + lane);
+            if (scales)
+                x *= scales[i];
             if (coefficients)
                 x = (x - mean) * scale + shift;
             vec_store(out + i * PANEL + lane, vec_activate(x, activation));
@@ -23,27 +25,31 @@ ALWAYS_INLINE void load_plain(float *out, const float *in, size_t count, const f
     }
 }
 
-static void load_changed(float *out, const float *in, size_t count, const struct prologue *prologue) {
+ALWAYS_INLINE void load_activated(float *out, const float *in, size_t count, const float *coefficients,
+                                  const float *scales, enum activation activation) {
+    if (scales)
+        load_plain(out, in, count, coefficients, scales, activation);
+    else if (coefficients)
+        load_plain(out, in, count, coefficients, NULL, activation);
+    else if (activation != ACTIVATION_NONE)
+        load_plain(out, in, count, NULL, NULL, activation);
+    else
+        memmove(out, in, count * LINE_BYTES);
+}
+
+static void load_changed(float *out, const float *in, size_t count, const float *scales,
+                         const struct prologue *prologue) {
     const float *coefficients = prologue->coefficients;
     switch (prologue->activation) {
     case ACTIVATION_SILU:
-        if (coefficients)
-            load_plain(out, in, count, coefficients, ACTIVATION_SILU);
-        else
-            load_plain(out, in, count, NULL, ACTIVATION_SILU);
+        load_activated(out, in, count, coefficients, scales, ACTIVATION_SILU);
         break;
     case ACTIVATION_RELU:
-        if (coefficients)
-            load_plain(out, in, count, coefficients, ACTIVATION_RELU);
-        else
-            load_plain(out, in, count, NULL, ACTIVATION_RELU);
+        load_activated(out, in, count, coefficients, scales, ACTIVATION_RELU);
         break;
     case ACTIVATION_NONE:
     default:
-        if (coefficients)
-            load_plain(out, in, count, coefficients, ACTIVATION_NONE);
-        else
-            memmove(out, in, count * LINE_BYTES);
+        load_activated(out, in, count, coefficients, scales, ACTIVATION_NONE);
         break;
     }
 }
@@ -51,7 +57,7 @@ static void load_changed(float *out, const float *in, size_t count, const struct
 void VARIANT(load_lines)(float *out, const float *in, size_t count, size_t factor, size_t phase,
                          const struct prologue *prologue) {
     if (factor == 1) {
-        load_changed(out, in, count, prologue);
+        load_changed(out, in, count, prologue->scales, prologue);
         return;
     }
     /* Each source line is changed once, however often it repeats. */
@@ -60,7 +66,8 @@ void VARIANT(load_lines)(float *out, const float *in, size_t count, size_t facto
         size_t run = factor - (source == 0 ? phase : 0);
         if (run > count - done)
             run = count - done;
-        load_changed(out + done * PANEL, in + source * PANEL, 1, prologue);
+        load_changed(out + done * PANEL, in + source * PANEL, 1, prologue->scales ? prologue->scales + source : NULL,
+                     prologue);
         for (size_t i = 1; i < run; i++)
             memcpy(out + (done + i) * PANEL, out + done * PANEL, LINE_BYTES);
         done += run;
