@@ -271,7 +271,9 @@ enum vaemark_status cases_expand(const struct suite *suite, const struct decoder
             status = models_find(models, suite->blocks[b].models[m], &choice.model, error);
             for (size_t d = 0; status == VAEMARK_OK && d < decoder_count; d++) {
                 choice.decoder = &decoders[d];
-                status = expand_choices(choice, filter, cases, error);
+                if (suite_block_takes(suite, choice.block, decoders[d].name)) {
+                    status = expand_choices(choice, filter, cases, error);
+                }
             }
         }
     }

@@ -10,6 +10,7 @@
 #include "base/files.h"
 #include "base/hash.h"
 #include "base/text.h"
+#include "harness/decoder_spec.h"
 #include "harness/worker/memory_limit.h"
 
 /* What libcyaml fills in; the rest of struct suite is ours. */
@@ -25,6 +26,8 @@ static const cyaml_schema_field_t block_fields[] = {
                          &string_schema, 1, 8),
     CYAML_FIELD_SEQUENCE("options", CYAML_FLAG_POINTER | CYAML_FLAG_OPTIONAL, struct suite_block, options,
                          &string_schema, 1, 16),
+    CYAML_FIELD_SEQUENCE("decoders", CYAML_FLAG_POINTER | CYAML_FLAG_OPTIONAL, struct suite_block, decoders,
+                         &string_schema, 1, 32),
     CYAML_FIELD_FLOAT("min_psnr_db", CYAML_FLAG_OPTIONAL, struct suite_block, min_psnr_db),
     CYAML_FIELD_FLOAT("budget_s", CYAML_FLAG_OPTIONAL, struct suite_block, budget_s),
     CYAML_FIELD_BOOL("pictures", CYAML_FLAG_OPTIONAL, struct suite_block, pictures),
@@ -116,6 +119,38 @@ static enum vaemark_status check_limits(const struct suite *suite, struct error 
     return VAEMARK_OK;
 }
 
+static bool has_decoder(const struct suite *suite, const char *name) {
+    bool found = false;
+    for (unsigned i = 0; !found && i < suite->decoders_count; i++) {
+        struct decoder_spec spec;
+        struct error unused = {0}; /* a decoder that is wrong is told where it is chosen */
+        found = decoder_spec_parse(suite->decoders[i], &spec, &unused) == VAEMARK_OK && strcmp(spec.name, name) == 0;
+    }
+    return found;
+}
+
+bool suite_block_takes(const struct suite *suite, const struct suite_block *block, const char *decoder_name) {
+    bool listed = block->decoders_count == 0;
+    for (unsigned i = 0; !listed && i < block->decoders_count; i++) {
+        listed = strcmp(block->decoders[i], decoder_name) == 0;
+    }
+    return listed || !has_decoder(suite, decoder_name);
+}
+
+/* A name that was mistyped would leave cases out in silence. */
+static enum vaemark_status check_block_decoders(const struct suite *suite, struct error *error) {
+    for (unsigned i = 0; i < suite->blocks_count; i++) {
+        for (unsigned k = 0; k < suite->blocks[i].decoders_count; k++) {
+            if (!has_decoder(suite, suite->blocks[i].decoders[k])) {
+                return error_set_at(error, VAEMARK_BAD_INPUT, suite->path,
+                                    "cases[%u]: the suite has no decoder '%.80s'; a block names them as case ids do", i,
+                                    suite->blocks[i].decoders[k]);
+            }
+        }
+    }
+    return VAEMARK_OK;
+}
+
 static enum vaemark_status read_memory_limit(struct suite *suite, struct error *error) {
     struct error wrong = {0};
     if (suite->memory_limit &&
@@ -199,6 +234,9 @@ enum vaemark_status suite_load(const char *name_or_path, struct suite **suite, s
         hash_bytes(text, size_bytes, loaded->sha256);
         set_defaults(loaded);
         status = check_limits(loaded, error);
+        if (status == VAEMARK_OK) {
+            status = check_block_decoders(loaded, error);
+        }
         if (status == VAEMARK_OK) {
             status = read_memory_limit(loaded, error);
         }

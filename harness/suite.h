@@ -19,6 +19,8 @@ struct suite_block {
     unsigned precisions_count;
     char **options; /* "plain", "fuse_qkv", "fuse_qkv+slicing" */
     unsigned options_count;
+    char **decoders; /* names of the suite's decoders that take the block; none: all */
+    unsigned decoders_count;
     double min_psnr_db; /* of the image against the FP32 oracle */
     double budget_s;    /* of timed decodes a case; overrides measure.budget_s */
     bool pictures;      /* keep the picture and its error map in the result file */
@@ -52,6 +54,9 @@ struct suite {
 
 /* By name (suites/NAME.yaml in the data folder) or by path. Fields that are absent get their defaults. */
 enum vaemark_status suite_load(const char *name_or_path, struct suite **suite, struct error *error);
+/* Whether a decoder of this name takes the block. One that the suite does not have, because it was given by hand, takes
+ * every block. */
+bool suite_block_takes(const struct suite *suite, const struct suite_block *block, const char *decoder_name);
 void suite_free(struct suite *suite);
 
 #endif

@@ -33,6 +33,23 @@ static const char *read_word(const char *text, char *word) {
     return quote ? NULL : text;
 }
 
+/* "{data}/scripts/x.py": the folder that suites and models come from, so that a suite can name a worker that comes with
+ * it, whatever the working folder is. */
+static enum vaemark_status expand_data(const char *word, char **expanded, struct error *error) {
+    static const char mark[] = "{data}";
+    char *data = NULL;
+    if (strncmp(word, mark, sizeof mark - 1) != 0) {
+        *expanded = strdup(word);
+    } else {
+        enum vaemark_status status = data_folder(&data, error);
+        if (status != VAEMARK_OK)
+            return status;
+        *expanded = text_format("%s%s", data, word + sizeof mark - 1);
+        free(data);
+    }
+    return *expanded ? VAEMARK_OK : error_set(error, VAEMARK_OUT_OF_MEMORY, "no memory for a command");
+}
+
 static enum vaemark_status split_words(const char *text, char **words, struct error *error) {
     size_t count = 0;
     char *word = malloc(strlen(text) + 1);
@@ -46,8 +63,8 @@ static enum vaemark_status split_words(const char *text, char **words, struct er
             status = error_set_at(error, VAEMARK_INVALID_ARGUMENT, text, "a quote of this command is not closed");
         else if (count == MAX_WORDS)
             status = error_set_at(error, VAEMARK_INVALID_ARGUMENT, text, "more than %d words", (int)MAX_WORDS);
-        else if (!(words[count++] = strdup(word)))
-            status = error_set(error, VAEMARK_OUT_OF_MEMORY, "no memory for a command");
+        else
+            status = expand_data(word, &words[count++], error);
     }
     if (!word)
         status = error_set(error, VAEMARK_OUT_OF_MEMORY, "no memory for a command");

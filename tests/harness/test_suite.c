@@ -51,6 +51,7 @@ Test(suite, bad_ones_are_refused_with_a_place) {
         "cases:\n  - models: [a]\n    latents: [8x8]\n    batches: [-1]\n",
         "measure: {ring: 1000}\ncases:\n  - models: [a]\n    latents: [8x8]\n",
         "measure: {min_samples: 9, max_samples: 3}\ncases:\n  - models: [a]\n    latents: [8x8]\n",
+        "cases:\n  - models: [a]\n    latents: [8x8]\n    decoders: [cqu]\n",
         "cases: 3\n",
         "cases:\n\t- broken\n",
     };
@@ -61,6 +62,21 @@ Test(suite, bad_ones_are_refused_with_a_place) {
         cr_assert(strstr(error.where, ".yaml"), "no file is named for:\n%s", bad[i]);
         cr_assert_null(suite);
     }
+}
+
+Test(suite, a_block_is_for_the_decoders_that_it_names) {
+    struct suite *suite = NULL;
+    struct error error = {0};
+    static const char text[] = "suite: t\ndescription: d\nversion: 1\ndecoders: [cpu, \"exec:'a b',name=other\"]\n"
+                               "cases:\n  - models: [a]\n    latents: [8x8]\n    decoders: [other]\n"
+                               "  - models: [a]\n    latents: [4x4]\n";
+    cr_assert_eq(load(text, &suite, &error), VAEMARK_OK, "%s", error.message);
+    cr_assert(suite_block_takes(suite, &suite->blocks[0], "other"));
+    cr_assert_not(suite_block_takes(suite, &suite->blocks[0], "cpu"));
+    cr_assert(suite_block_takes(suite, &suite->blocks[0], "mine"),
+              "a decoder that was given by hand takes every block");
+    cr_assert(suite_block_takes(suite, &suite->blocks[1], "cpu"), "without names, every decoder does");
+    suite_free(suite);
 }
 
 Test(suite, an_empty_file_is_called_empty) {

@@ -10,7 +10,9 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "base/files.h"
 #include "base/hash.h"
+#include "harness/worker/worker_process.h"
 #include "support_worker.h"
 
 static int descriptors_before;
@@ -405,6 +407,21 @@ Test(worker, failing_starts) {
         cr_expect(strstr(error.message, cases[i].message), "%s: %s", cases[i].backend, error.message);
     }
     expect_nothing_left();
+}
+
+/* A suite names the worker that comes with it, whatever the working folder is. */
+Test(worker, a_command_may_start_with_the_data_folder) {
+    struct error error = {0};
+    char **command = NULL, *data = NULL;
+    cr_assert_eq(data_folder(&data, &error), VAEMARK_OK, "%s", error.message);
+    cr_assert_eq(worker_command_make("exec:python3 '{data}/a b.py' x{data}", &command, &error), VAEMARK_OK, "%s",
+                 error.message);
+    cr_expect_eq(strncmp(command[1], data, strlen(data)), 0, "%s", command[1]);
+    cr_expect_str_eq(command[1] + strlen(data), "/a b.py");
+    cr_expect_str_eq(command[2], "x{data}", "only at the start of a word");
+    cr_expect_null(command[3]);
+    worker_command_free(command);
+    free(data);
 }
 
 /* stderr is kept for the reason and, if asked for, in a file. */
