@@ -47,12 +47,22 @@ class InstallTest(unittest.TestCase):
         self.assertGreater((pathlib.Path(self.folder.name) / "portrait.png").stat().st_size, 10000)
 
     def test_every_data_file_of_the_tree_is_installed(self):
-        kinds = {"models": "*/*", "suites": "*.yaml", "scripts/gnuplot": "*"}
+        kinds = {"models": "*/*", "suites": "*.yaml", "scripts/gnuplot": "*", "scripts/adapters": "*.*",
+                 "scripts": "setup-frameworks.sh"}
         for folder, pattern in kinds.items():
             wanted = {p.relative_to(SOURCE) for p in (SOURCE / folder).glob(pattern) if p.is_file()}
             self.assertTrue(wanted, folder)
             lacking = {p for p in wanted if not (self.prefix / "share/vaemark" / p).is_file()}
             self.assertEqual(lacking, set())
+
+    def test_the_suite_of_frameworks_finds_its_adapter(self):
+        """Without a framework it says how to get one, with the path where the script was installed."""
+        environment = {"VAEMARK_FRAMEWORKS_VENV": self.folder.name + "/none", "VAEMARK_CACHE": self.folder.name + "/cache"}
+        program = [self.prefix / "bin/vaemark", "run", "--suite", "frameworks", "--case", "taesd-mini/torch/fp32/plain/*",
+                   "--out", "run.h5"]
+        run = subprocess.run(program, cwd=self.folder.name, env={"PATH": os.environ["PATH"], "HOME": self.folder.name, **environment},
+                             capture_output=True, text=True, timeout=300)
+        self.assertIn(f"{self.prefix}/share/vaemark/scripts/setup-frameworks.sh", run.stdout + run.stderr)
 
     def test_pkg_config_leads_a_plug_in_to_the_header(self):
         environment = dict(os.environ, PKG_CONFIG_PATH=str(self.prefix / "share/pkgconfig"))
