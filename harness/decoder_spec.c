@@ -51,7 +51,11 @@ bool option_is_asked(const char *value) {
 }
 
 void option_take_tiling(const struct option_text *option, struct tiling_request *request) {
-    if (strcmp(option->key, "slicing") == 0) {
+    if (strcmp(option->key, "tile") == 0) {
+        request->tile = strtoll(option->value, NULL, 10);
+    } else if (strcmp(option->key, "tile_stride") == 0) {
+        request->stride = strtoll(option->value, NULL, 10);
+    } else if (strcmp(option->key, "slicing") == 0) {
         request->slicing = option_is_on(option->value);
     } else if (strcmp(option->key, "tiling") == 0) {
         request->mode = strcmp(option->value, "corrected") == 0 ? TILING_CORRECTED

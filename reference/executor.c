@@ -281,10 +281,17 @@ static enum vaemark_dtype decoder_dtype(const struct vaemark_decoder *decoder) {
     return decoder->options.bits == 32 ? VAEMARK_F32 : VAEMARK_F64;
 }
 
+/* What one pass runs. */
+static struct vaemark_graph pass_graph(const struct vaemark_decoder *decoder, const struct decode_plan *plan) {
+    const struct vaemark_graph *graph = decoder_graph(decoder);
+
+    return plan->tiling.tiled ? graph_of_tile(graph) : *graph;
+}
+
 /* Shapes and bytes of each shape of a pass; only one runs at a time. */
 static enum vaemark_status decoder_plan_passes(struct vaemark_decoder *decoder, const struct vaemark_tensors *inputs,
                                                const struct decode_plan *plan, struct error *error) {
-    const struct vaemark_graph *graph = decoder_graph(decoder);
+    const struct vaemark_graph tile = pass_graph(decoder, plan), *graph = &tile;
     const struct execution_settings settings = decoder_settings(decoder);
     struct vaemark_tensor items[sizeof graph->inputs / sizeof graph->inputs[0]];
     enum vaemark_status status = VAEMARK_OK;
@@ -380,7 +387,7 @@ static enum vaemark_status decode_pass(void *context, int32_t shape, const struc
                                        const struct vaemark_tensor *image, struct error *error) {
     struct decode_run *run = context;
     struct vaemark_decoder *decoder = run->decoder;
-    const struct vaemark_graph *graph = decoder_graph(decoder);
+    const struct vaemark_graph tile = pass_graph(decoder, run->plan), *graph = &tile;
     const struct execution_settings settings = decoder_settings(decoder);
     struct vaemark_trace_entry *entries = decoder->entries + run->entry_count;
 

@@ -9,7 +9,8 @@ enum { MAX_THREADS = 1024 };
 
 const struct executor_options executor_options_default = {.bits = 32};
 
-static const char *const option_keys[] = {"precision", "threads", "fuse_qkv", "tiling", "slicing", "isa", NULL};
+static const char *const option_keys[] = {"precision", "threads",     "fuse_qkv", "tiling", "slicing",
+                                          "tile",      "tile_stride", "isa",      NULL};
 
 /* Precisions that others have. */
 static const char *const foreign_precisions[] = {"bf16", "fp16", "fp32-strict", NULL};
@@ -79,10 +80,11 @@ static enum vaemark_status take_fuse_qkv(struct executor_options *options, const
 static enum vaemark_status unknown_key(const char *key, struct error *error) {
     const char *nearest = text_nearest(key, option_keys);
 
-    return error_set(
-        error, VAEMARK_UNKNOWN_OPTION,
-        "backend reference has no option '%s'%s%s%s; it takes precision, threads, fuse_qkv, tiling and slicing", key,
-        nearest == NULL ? "" : "; did you mean '", nearest == NULL ? "" : nearest, nearest == NULL ? "" : "'?");
+    return error_set(error, VAEMARK_UNKNOWN_OPTION,
+                     "backend reference has no option '%s'%s%s%s; it takes precision, threads, "
+                     "fuse_qkv, tiling, slicing, tile and tile_stride",
+                     key, nearest == NULL ? "" : "; did you mean '", nearest == NULL ? "" : nearest,
+                     nearest == NULL ? "" : "'?");
 }
 
 enum vaemark_status executor_options_take(struct executor_options *options, const char *vae_type,
@@ -98,7 +100,7 @@ enum vaemark_status executor_options_take(struct executor_options *options, cons
     if (strcmp(key, "fuse_qkv") == 0) {
         return take_fuse_qkv(options, vae_type, option, error);
     }
-    if (strcmp(key, "tiling") == 0 || strcmp(key, "slicing") == 0) {
+    if (tiling_option_is(key)) {
         return tiling_option_take(&options->tiling, vae_type, option, error);
     }
     if (strcmp(key, "isa") == 0) {

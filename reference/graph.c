@@ -181,6 +181,16 @@ struct vaemark_graph *graph_clone(const struct vaemark_graph *graph) {
     return copy;
 }
 
+struct vaemark_graph graph_of_tile(const struct vaemark_graph *graph) {
+    struct vaemark_graph tile = *graph;
+
+    if (graph->tiling.ends_in_clamp && graph->node_count > 0) {
+        tile.node_count--;
+        tile.output = graph->nodes[tile.node_count].inputs[0];
+    }
+    return tile;
+}
+
 uint64_t graph_parameter_elements(const struct vaemark_graph *graph) {
     uint64_t sum = 0;
 

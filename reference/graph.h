@@ -151,7 +151,8 @@ struct graph_input {
 enum graph_tiling_algorithm {
     GRAPH_TILING_NONE = 0,
     GRAPH_TILING_NEIGHBOURS, /* a tile is mixed with those above and to the left, and cropped (AutoencoderKL) */
-    GRAPH_TILING_CANVAS      /* tiles are laid over one another with rising weights (AutoencoderTiny) */
+    GRAPH_TILING_CANVAS,     /* tiles are laid over one another with rising weights (AutoencoderTiny) */
+    GRAPH_TILING_STRIDES     /* as neighbours, by a size and a stride that users set (AutoencoderDC, Qwen-Image, Wan) */
 };
 
 struct graph_tiling {
@@ -160,6 +161,11 @@ struct graph_tiling {
     int64_t out_channels; /* of the image */
     int64_t sample_size;  /* neighbours: of config.json, in image pixels, the first of a list; 0: none that is usable */
     bool sample_size_is_list;
+    int64_t tile, stride; /* strides: the class's own, in image pixels */
+    int64_t patch;        /* strides: tiles are mixed and cut in squares of so many image pixels; 0: 1 */
+    bool crops;           /* strides: the framework cuts the result to the size of a whole decode */
+    bool ends_in_clamp;   /* the last node is a clamp, which comes behind mixing: tiles are decoded without it, */
+    bool clamps;          /* and this says whether the framework then clamps at all */
 };
 
 struct vaemark_graph {
@@ -183,6 +189,10 @@ void graph_free(struct vaemark_graph *graph);
 
 /* The name of an op, "conv2d". */
 const char *op_name(enum op op);
+
+/* The graph that decodes one tile: without the clamp that comes behind mixing. A view, which shares everything with
+ * `graph` and is never freed. */
+struct vaemark_graph graph_of_tile(const struct vaemark_graph *graph);
 
 /* Checks the inputs (names, rank, channels, dtype, sizes > 0, equal batches) and fills in the shape of every value:
  * shapes[value_count]. VAEMARK_BAD_INPUT names the input, what was wanted and what was found. Of optional inputs all or

@@ -29,18 +29,43 @@ static enum vaemark_status read_mode(const struct vaemark_option *option, enum t
     return option->type == VAEMARK_BOOLEAN ? VAEMARK_OK : refuse_type(option->key, wanted, error);
 }
 
+static const char *const option_keys[] = {"tiling", "slicing", "tile", "tile_stride"};
+
+bool tiling_option_is(const char *key) {
+    for (size_t i = 0; i < sizeof option_keys / sizeof option_keys[0]; i++) {
+        if (strcmp(option_keys[i], key) == 0) {
+            return true;
+        }
+    }
+    return false;
+}
+
+static enum vaemark_status read_pixels(const struct vaemark_option *option, int64_t *pixels, struct error *error) {
+    enum { MAX_PIXELS = 1 << 24 };
+    *pixels = option->value.integer;
+    return option->type == VAEMARK_INTEGER && *pixels >= 0 && *pixels <= MAX_PIXELS
+               ? VAEMARK_OK
+               : refuse_type(option->key, "a whole number of image pixels, 0 for the class's own", error);
+}
+
 enum vaemark_status tiling_option_take(struct tiling_request *request, const char *vae_type,
                                        const struct vaemark_option *option, struct error *error) {
-    const bool tiling = strcmp(option->key, "tiling") == 0;
     struct tiling_request wanted = *request;
     enum vaemark_status status = VAEMARK_OK;
-    if (tiling) {
+    bool asked = false;
+    if (strcmp(option->key, "tiling") == 0) {
         status = read_mode(option, &wanted.mode, error);
-    } else {
+        asked = wanted.mode != TILING_OFF;
+    } else if (strcmp(option->key, "slicing") == 0) {
         wanted.slicing = option->value.boolean != 0;
+        asked = wanted.slicing;
         status = option->type == VAEMARK_BOOLEAN ? VAEMARK_OK : refuse_type(option->key, "true or false", error);
+    } else {
+        int64_t *pixels = strcmp(option->key, "tile") == 0 ? &wanted.tile : &wanted.stride;
+        status = read_pixels(option, pixels, error);
+        asked = *pixels > 0;
     }
-    if (status == VAEMARK_OK && (tiling ? wanted.mode != TILING_OFF : wanted.slicing)) {
+    if (status == VAEMARK_OK && asked) {
         status = capability_check(vae_type, option->key, error);
     }
     if (status == VAEMARK_OK) {
@@ -52,6 +77,13 @@ enum vaemark_status tiling_option_take(struct tiling_request *request, const cha
 bool tiling_option_get(const struct tiling_request *request, const char *key, struct vaemark_option *value) {
     if (strcmp(key, "slicing") == 0) {
         *value = (struct vaemark_option){.key = "slicing", .type = VAEMARK_BOOLEAN, .value.boolean = request->slicing};
+        return true;
+    }
+    if (strcmp(key, "tile") == 0 || strcmp(key, "tile_stride") == 0) {
+        const bool tile = strcmp(key, "tile") == 0;
+        *value = (struct vaemark_option){.key = tile ? "tile" : "tile_stride",
+                                         .type = VAEMARK_INTEGER,
+                                         .value.integer = tile ? request->tile : request->stride};
         return true;
     }
     if (strcmp(key, "tiling") != 0) {
@@ -115,6 +147,8 @@ struct tiling_span tiling_span(const struct tiling_axis *axis, int64_t index) {
     for (int64_t i = 0; axis->keep != INT64_MAX && i < index; i++) {
         span.image_start += at_most(axis->keep, tile_size(axis, i) * axis->factor);
     }
+    span.image_start = at_most(span.image_start, axis->limit);
+    span.kept = at_most(span.kept, axis->limit - span.image_start);
     if (index > 0) {
         span.blend = at_most(axis->blend, span.image_size);
         if (axis->keep != INT64_MAX) {
@@ -127,23 +161,32 @@ struct tiling_span tiling_span(const struct tiling_axis *axis, int64_t index) {
     return span;
 }
 
-/* Tiles overlap by less than two steps, so all but the last two are whole: at most three sizes. */
-static void axis_count_tiles(struct tiling_axis *axis) {
+/* All but the last tiles are whole, and of those no two are of one size. False: more sizes than there is room for. */
+static bool axis_count_tiles(struct tiling_axis *axis) {
     struct tiling_span last;
     axis->count = (axis->length + axis->step - 1) / axis->step;
-    axis->blend = at_most(axis->blend, at_most(axis->tile, axis->length) * axis->factor);
+    axis->blend = at_least(0, at_most(axis->blend, at_most(axis->tile, axis->length) * axis->factor));
     axis->sizes[axis->size_count++] = tile_size(axis, 0);
-    for (int64_t i = at_least(1, axis->count - 2); i < axis->count; i++) {
-        if (tile_size(axis, i) != axis->sizes[axis->size_count - 1]) {
-            axis->sizes[axis->size_count++] = tile_size(axis, i);
+    for (int64_t i = at_least(1, (axis->length - axis->tile) / axis->step); i < axis->count; i++) {
+        if (tile_size(axis, i) == axis->sizes[axis->size_count - 1]) {
+            continue;
         }
+        if (axis->size_count == TILING_MAX_SIZES) {
+            return false;
+        }
+        axis->sizes[axis->size_count++] = tile_size(axis, i);
     }
     last = tiling_span(axis, axis->count - 1);
     axis->image_length = last.image_start + last.kept;
+    return true;
 }
 
 static struct tiling_axis neighbours_axis(const struct graph_tiling *model, enum tiling_mode mode, int64_t length) {
-    struct tiling_axis axis = {.length = length, .factor = model->factor, .tile = model->sample_size / model->factor};
+    struct tiling_axis axis = {.length = length,
+                               .factor = model->factor,
+                               .tile = model->sample_size / model->factor,
+                               .patch = 1,
+                               .limit = INT64_MAX};
     if (mode == TILING_ON) {
         axis.step = axis.tile * 3 / 4;
         axis.blend = model->sample_size / 4;
@@ -163,7 +206,33 @@ static struct tiling_axis canvas_axis(const struct graph_tiling *model, int64_t 
                                 .tile = CANVAS_TILE,
                                 .step = CANVAS_TILE - CANVAS_OVERLAP,
                                 .blend = CANVAS_OVERLAP * model->factor,
-                                .keep = INT64_MAX};
+                                .keep = INT64_MAX,
+                                .patch = 1,
+                                .limit = INT64_MAX};
+}
+
+/* A stride that is larger than the tile leaves gaps, and so may one that is left out where a tile is given: the class's
+ * own stays. Corrected, it has the class's own proportion to the tile. */
+static struct tiling_axis strides_axis(const struct graph_tiling *model, const struct tiling_request *request,
+                                       int64_t length) {
+    const int64_t patch = model->patch > 1 ? model->patch : 1, factor = model->factor;
+    const int64_t tile = request->tile > 0 ? request->tile : model->tile;
+    const int64_t stride = request->stride > 0 ? request->stride : model->stride;
+    struct tiling_axis axis = {
+        .length = length, .factor = factor, .patch = patch, .limit = INT64_MAX, .tile = tile / factor};
+    if (request->mode == TILING_ON) {
+        axis.step = stride / factor;
+        axis.keep = stride / patch * patch;
+        axis.blend = tile / patch * patch - axis.keep;
+        axis.limit = model->crops ? length * factor : INT64_MAX;
+        return axis;
+    }
+    axis.tile = at_least(1, axis.tile);
+    axis.step = stride <= tile ? stride / factor : axis.tile * model->stride / model->tile;
+    axis.step = at_least(1, at_most(axis.step, axis.tile));
+    axis.keep = axis.step * factor;
+    axis.blend = (axis.tile - axis.step) * factor;
+    return axis;
 }
 
 /* ---- The plan ---- */
@@ -176,6 +245,13 @@ static enum vaemark_status check_framework(const struct graph_tiling *model, con
                          "tiling is not possible as the framework does it: it fails (TypeError) where \"sample_size\" "
                          "in config.json is a list; " REMEDY);
     }
+    if (model->algorithm == GRAPH_TILING_STRIDES && (axis->step < 1 || axis->tile < 1)) {
+        return error_set(error, VAEMARK_UNSUPPORTED_OPTION,
+                         "tiling is not possible as the framework does it: it fails where a tile or its stride is less "
+                         "than one latent pixel, %lld image pixels; use a larger tile and tile_stride, or "
+                         "--tiling=corrected",
+                         (long long)axis->factor);
+    }
     if (axis->step < 1) {
         return error_set(error, VAEMARK_UNSUPPORTED_OPTION,
                          "tiling is not possible as the framework does it: it fails (ValueError) where a tile is %lld "
@@ -185,26 +261,45 @@ static enum vaemark_status check_framework(const struct graph_tiling *model, con
     return VAEMARK_OK;
 }
 
-static enum vaemark_status plan_tiles(const struct graph_tiling *model, enum tiling_mode mode,
+static void plan_axes(const struct graph_tiling *model, const struct tiling_request *request, int64_t height,
+                      int64_t width, struct tiling *tiling) {
+    switch (model->algorithm) {
+    case GRAPH_TILING_CANVAS:
+        tiling->rows = canvas_axis(model, height);
+        tiling->columns = canvas_axis(model, width);
+        tiling->tiled = height > tiling->rows.step || width > tiling->columns.step;
+        return;
+    case GRAPH_TILING_STRIDES:
+        tiling->rows = strides_axis(model, request, height);
+        tiling->columns = strides_axis(model, request, width);
+        break;
+    case GRAPH_TILING_NEIGHBOURS:
+    case GRAPH_TILING_NONE:
+        tiling->rows = neighbours_axis(model, request->mode, height);
+        tiling->columns = neighbours_axis(model, request->mode, width);
+        break;
+    }
+    tiling->tiled = height > tiling->rows.tile || width > tiling->columns.tile;
+}
+
+static enum vaemark_status plan_tiles(const struct graph_tiling *model, const struct tiling_request *request,
                                       const struct shape *latents, struct tiling *tiling, struct error *error) {
     const int64_t height = latents->dims[latents->rank - 2], width = latents->dims[latents->rank - 1];
     enum vaemark_status status = VAEMARK_OK;
     tiling->algorithm = model->algorithm;
-    if (model->algorithm == GRAPH_TILING_CANVAS) {
-        tiling->rows = canvas_axis(model, height);
-        tiling->columns = canvas_axis(model, width);
-        tiling->tiled = height > tiling->rows.step || width > tiling->columns.step;
-    } else {
-        tiling->rows = neighbours_axis(model, mode, height);
-        tiling->columns = neighbours_axis(model, mode, width);
-        tiling->tiled = height > tiling->rows.tile || width > tiling->columns.tile;
-        if (tiling->tiled && mode == TILING_ON) {
-            status = check_framework(model, &tiling->rows, error);
-        }
+    plan_axes(model, request, height, width, tiling);
+    if (!tiling->tiled) {
+        return VAEMARK_OK;
     }
-    if (status == VAEMARK_OK && tiling->tiled) {
-        axis_count_tiles(&tiling->rows);
-        axis_count_tiles(&tiling->columns);
+    tiling->clamped = model->ends_in_clamp && (model->clamps || request->mode == TILING_CORRECTED);
+    if (request->mode == TILING_ON && model->algorithm != GRAPH_TILING_CANVAS) {
+        status = check_framework(model, &tiling->rows, error);
+    }
+    if (status == VAEMARK_OK && !(axis_count_tiles(&tiling->rows) && axis_count_tiles(&tiling->columns))) {
+        status = error_set(error, VAEMARK_UNSUPPORTED_OPTION,
+                           "tiles of %lld latent pixels every %lld are of more than %d sizes, more than are planned "
+                           "for: use a larger tile_stride",
+                           (long long)tiling->rows.tile, (long long)tiling->rows.step, (int)TILING_MAX_SIZES);
     }
     return status;
 }
@@ -257,7 +352,7 @@ enum vaemark_status tiling_plan(const struct vaemark_graph *graph, const struct 
     if (request->mode != TILING_OFF && graph->tiling.algorithm != GRAPH_TILING_NONE) {
         status = tiling_check(graph, request->mode, error);
         if (status == VAEMARK_OK) {
-            status = plan_tiles(&graph->tiling, request->mode, &latents_shape, tiling, error);
+            status = plan_tiles(&graph->tiling, request, &latents_shape, tiling, error);
         }
     }
     if (status == VAEMARK_OK) {

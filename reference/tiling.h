@@ -17,24 +17,30 @@ enum tiling_mode { TILING_OFF = 0, TILING_ON, TILING_CORRECTED };
 struct tiling_request {
     enum tiling_mode mode;
     bool slicing;
+    int64_t tile, stride; /* image pixels, both axes; 0: the class's own */
 };
 
-/* Takes the options `tiling` (boolean, or text "corrected") and `slicing` (boolean) over into `request`, the capability
- * table permitting, or refuses and changes nothing. */
+/* Takes the options `tiling` (boolean, or text "corrected"), `slicing` (boolean), `tile` and `tile_stride` (integers)
+ * over into `request`, the capability table permitting, or refuses and changes nothing. */
 enum vaemark_status tiling_option_take(struct tiling_request *request, const char *vae_type,
                                        const struct vaemark_option *option, struct error *error);
-/* The current value of either, or false where the key is another. */
+/* Whether the key is one of them. */
+bool tiling_option_is(const char *key);
+/* The current value of one of them, or false where the key is another. */
 bool tiling_option_get(const struct tiling_request *request, const char *key, struct vaemark_option *value);
 /* What `on` cannot do with this model whatever the latents: VAEMARK_UNSUPPORTED_OPTION, naming the remedy. */
 enum vaemark_status tiling_check(const struct vaemark_graph *graph, enum tiling_mode mode, struct error *error);
 
-enum { TILING_MAX_SIZES = 3, TILING_MAX_SHAPES = TILING_MAX_SIZES * TILING_MAX_SIZES };
+/* Where a stride is under a sixteenth of the tile there would be more sizes; such a plan is refused. */
+enum { TILING_MAX_SIZES = 16, TILING_MAX_SHAPES = TILING_MAX_SIZES * TILING_MAX_SIZES };
 
 /* Rows, or columns, of tiles. */
 struct tiling_axis {
     int64_t length, tile, step;      /* latents: all of them, of one tile, from one tile's start to the next one's */
     int64_t factor;                  /* image pixels a latent pixel */
     int64_t blend, keep;             /* image: mixed with the tile before at most; kept of a tile (INT64_MAX: all) */
+    int64_t patch;                   /* image: pixels that share their weight in mixing; 1 or more */
+    int64_t limit;                   /* image: where the result is cut; INT64_MAX: nowhere */
     int64_t count;                   /* tiles */
     int64_t image_length;            /* of the result */
     int64_t sizes[TILING_MAX_SIZES]; /* latents: the different sizes that tiles have */
@@ -54,6 +60,7 @@ struct tiling_span {
 struct tiling {
     int64_t slices; /* decoded one by one; 1: the batch whole */
     bool tiled;     /* false: a pass is a whole slice */
+    bool clamped;   /* the result is clamped to [-1, 1] behind mixing */
     enum graph_tiling_algorithm algorithm;
     struct tiling_axis rows, columns;
     struct shape image;      /* of the result */

@@ -32,7 +32,7 @@ static struct layout layout_of(const struct tiling *tiling, const struct vaemark
         take(&layout, plane_count(&whole) / tiling->slices * tiling->rows.sizes[0] * tiling->columns.sizes[0],
              dtype_size_bytes(latents->dtype));
     layout.tile = take(&layout, shape_element_count(&tiling->pass_image), element_bytes);
-    if (tiling->algorithm == GRAPH_TILING_NEIGHBOURS) {
+    if (tiling->algorithm != GRAPH_TILING_CANVAS) {
         int64_t width = 0;
         for (int64_t j = 0; j < tiling->columns.count; j++) {
             width += tiling_span(&tiling->columns, j).image_size;
@@ -143,6 +143,23 @@ static enum vaemark_status run_tiles(const struct slice *slice, struct error *er
     return status;
 }
 
+/* Behind mixing, where the graph of a tile leaves its clamp out. NaN stays NaN. */
+static void clamp_image(const struct vaemark_tensor *image) {
+    const struct shape shape = tensor_shape(image);
+    const int64_t count = shape_element_count(&shape);
+    if (image->dtype == VAEMARK_F32) {
+        float *x = image->data;
+        for (int64_t i = 0; i < count; i++) {
+            x[i] = x[i] < -1 ? -1 : x[i] > 1 ? 1 : x[i];
+        }
+    } else {
+        double *x = image->data;
+        for (int64_t i = 0; i < count; i++) {
+            x[i] = x[i] < -1 ? -1 : x[i] > 1 ? 1 : x[i];
+        }
+    }
+}
+
 /* Sample `index` of `count`, all of the batch where that is 1. */
 static struct vaemark_tensor slice_tensor(const struct vaemark_tensor *tensor, int64_t index, int64_t count) {
     struct shape shape = tensor_shape(tensor);
@@ -166,6 +183,9 @@ enum vaemark_status tiling_run(struct tiling_run *run, struct error *error) {
             slice.layout = layout_of(tiling, &run->inputs->items[0], run->image->dtype);
             slice.latents = items[0];
             status = run_tiles(&slice, error);
+            if (status == VAEMARK_OK && tiling->clamped) {
+                clamp_image(&slice.image);
+            }
         } else {
             const struct vaemark_tensors inputs = {.items = items, .count = run->inputs->count};
             status = run->decode(run->context, 0, &inputs, &slice.image, error);

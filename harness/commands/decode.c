@@ -34,6 +34,8 @@ static const struct cli_option option_table[] = {
     {"precision", "P", "fp32 (default); fp64 on reference"},
     {"fuse-qkv", NULL, "join the projections of attention (AutoencoderKL alone takes it)"},
     {"tiling", "[=HOW]", "decode in tiles as the framework does; =corrected: right where the framework is not"},
+    {"tile", "PX", "with --tiling: the side of a tile in image pixels, where the class lets one set it"},
+    {"tile-stride", "PX", "with --tiling: from one tile's start to the next one's (default: the class's own)"},
     {"slicing", NULL, "decode the samples of a batch one by one"},
     {"threads", "N", "threads (default 0: all CPUs)"},
     {"option", "KEY=VALUE", "another option of the backend; may be repeated"},
@@ -118,6 +120,13 @@ static enum vaemark_status take_option(struct decode_options *decode, const char
     if (strcmp(option, "slicing") == 0) {
         return option_list_set(&decode->options, option, "on", error);
     }
+    if (strcmp(option, "tile") == 0 || strcmp(option, "tile-stride") == 0) {
+        long long pixels = 0;
+        enum vaemark_status status = cli_parse_integer(option, value, 1, 1 << 24, &pixels, error);
+        return status == VAEMARK_OK
+                   ? option_list_set(&decode->options, option[4] == '\0' ? "tile" : "tile_stride", value, error)
+                   : status;
+    }
     if (strcmp(option, "threads") == 0) {
         long long threads = 0;
         enum vaemark_status status = cli_parse_integer(option, value, 0, 4096, &threads, error);
@@ -191,6 +200,11 @@ static enum vaemark_status check_complete(const struct decode_options *decode, s
     if (!decode->model && !decode->weights) {
         return error_set(error, VAEMARK_INVALID_ARGUMENT,
                          "decode what? --weights FOLDER, or --model NAME ('vaemark list models' names them)");
+    }
+    if (option_list_find(&decode->options, "tile_stride") || option_list_find(&decode->options, "tile")) {
+        if (!option_is_asked(option_list_find(&decode->options, "tiling"))) {
+            return error_set(error, VAEMARK_INVALID_ARGUMENT, "--tile and --tile-stride say how to tile: add --tiling");
+        }
     }
     if (!decode->latents) {
         return error_set(error, VAEMARK_INVALID_ARGUMENT, "--latents FILE.safetensors is missing");

@@ -112,8 +112,10 @@ static const struct setting table[] = {
     {"threads", VAEMARK_INTEGER, false, apply_threads},
     {"isa", VAEMARK_TEXT, false, apply_isa},
     {"fuse_qkv", VAEMARK_BOOLEAN, true, apply_fuse_qkv},
-    {"tiling", VAEMARK_BOOLEAN, true, NULL}, /* reference/tiling.h knows both */
+    {"tiling", VAEMARK_BOOLEAN, true, NULL}, /* reference/tiling.h knows these */
     {"slicing", VAEMARK_BOOLEAN, true, NULL},
+    {"tile", VAEMARK_INTEGER, true, NULL},
+    {"tile_stride", VAEMARK_INTEGER, true, NULL},
 };
 enum { SETTING_COUNT = sizeof table / sizeof table[0] };
 

@@ -6,6 +6,8 @@
  * then the same over columns with the tile to the left; both neighbours as they were after their own mixing. Of the
  * result the top left corner, keep x keep, goes into the image.
  *
+ * Strides (AutoencoderDC, AutoencoderKLQwenImage, AutoencoderKLWan.tiled_decode): the same with other E and keep.
+ *
  * Canvas: image = w tile + (1 - w) image over all of the tile, on an image of zeros at first, with
  *     w[y,x] = (m(y) unless the row is the first) (m(x) unless the column is the first), m(k) = min(k / (E - 1), 1)
  */
@@ -18,13 +20,19 @@ static int64_t at_most(int64_t a, int64_t b) {
     return a < b ? a : b;
 }
 
+/* Of the tile itself, at pixel k of e. Where a tile is mixed before its channels become patches, the pixels of a patch
+ * share their weight. */
+static double share_of(int64_t k, int64_t e, int64_t patch) {
+    return (double)(k / patch) / (double)(e / patch);
+}
+
 static void mix_above(const struct tile_blend *blend, real *tile, int64_t plane) {
     const int64_t width = blend->column.image_size, e = blend->row.blend;
     const real *above = (const real *)blend->above + plane * blend->rows->blend * width;
 
     above += (blend->rows->blend - e) * width;
     for (int64_t y = 0; y < e; y++) {
-        const double share = (double)y / (double)e;
+        const double share = share_of(y, e, blend->rows->patch);
         const real old = (real)(1 - share), new = (real)share;
         for (int64_t x = 0; x < width; x++) {
             tile[y * width + x] = above[y * width + x] * old + tile[y * width + x] * new;
@@ -40,7 +48,7 @@ static void mix_left(const struct tile_blend *blend, real *tile, int64_t plane) 
     left += stride - e;
     for (int64_t y = 0; y < height; y++) {
         for (int64_t x = 0; x < e; x++) {
-            const double share = (double)x / (double)e;
+            const double share = share_of(x, e, blend->columns->patch);
             tile[y * width + x] = left[y * stride + x] * (real)(1 - share) + tile[y * width + x] * (real)share;
         }
     }

@@ -17,6 +17,26 @@ Test(capability, is_the_table_of_the_specification) {
         {"AutoencoderTiny", "slicing", CAPABILITY_MUST, CAPABILITY_MAY},
         {"ConsistencyDecoderVAE", "tiling", CAPABILITY_MUST_REFUSE, CAPABILITY_MUST_REFUSE},
         {"ConsistencyDecoderVAE", "slicing", CAPABILITY_MUST_REFUSE, CAPABILITY_MUST_REFUSE},
+        {"AsymmetricAutoencoderKL", "fuse_qkv", CAPABILITY_MUST_REFUSE, CAPABILITY_MUST_REFUSE},
+        {"AsymmetricAutoencoderKL", "tiling", CAPABILITY_MUST_REFUSE, CAPABILITY_MUST_REFUSE},
+        {"AsymmetricAutoencoderKL", "slicing", CAPABILITY_MUST_REFUSE, CAPABILITY_MUST_REFUSE},
+        {"VQModel", "fuse_qkv", CAPABILITY_MUST_REFUSE, CAPABILITY_MUST_REFUSE},
+        {"VQModel", "tiling", CAPABILITY_MUST_REFUSE, CAPABILITY_MUST_REFUSE},
+        {"VQModel", "slicing", CAPABILITY_MUST_REFUSE, CAPABILITY_MUST_REFUSE},
+        {"VQModel", "quantize", CAPABILITY_MUST, CAPABILITY_MAY},
+        {"AutoencoderKL", "quantize", CAPABILITY_MUST_REFUSE, CAPABILITY_MUST_REFUSE},
+        {"AutoencoderDC", "fuse_qkv", CAPABILITY_MUST_REFUSE, CAPABILITY_MUST_REFUSE},
+        {"AutoencoderDC", "tiling", CAPABILITY_MUST, CAPABILITY_MAY},
+        {"AutoencoderDC", "tile", CAPABILITY_MUST, CAPABILITY_MAY},
+        {"AutoencoderDC", "slicing", CAPABILITY_MUST, CAPABILITY_MAY},
+        {"AutoencoderKLFlux2", "tiling", CAPABILITY_MUST, CAPABILITY_MAY},
+        {"AutoencoderKLFlux2", "tile", CAPABILITY_MUST_REFUSE, CAPABILITY_MUST_REFUSE},
+        {"AutoencoderKLHunyuanImage", "fuse_qkv", CAPABILITY_MUST_REFUSE, CAPABILITY_MUST_REFUSE},
+        {"AutoencoderKLHunyuanImage", "tiling", CAPABILITY_MUST, CAPABILITY_MAY},
+        {"AutoencoderKLQwenImage", "fuse_qkv", CAPABILITY_MUST_REFUSE, CAPABILITY_MUST_REFUSE},
+        {"AutoencoderKLQwenImage", "tile_stride", CAPABILITY_MUST, CAPABILITY_MAY},
+        {"AutoencoderKLWan", "fuse_qkv", CAPABILITY_MUST_REFUSE, CAPABILITY_MUST_REFUSE},
+        {"AutoencoderKLWan", "tiling", CAPABILITY_MUST, CAPABILITY_MAY},
         {"AutoencoderKL", "levitation", CAPABILITY_MUST_REFUSE, CAPABILITY_MUST_REFUSE},
     };
 
@@ -36,7 +56,10 @@ Test(capability, refuses_with_the_whole_story) {
     cr_expect_str_eq(error.message, "AutoencoderTiny does not support the option fuse_qkv: it has no attention whose "
                                     "projections could be fused; only AutoencoderKL takes it");
     cr_expect_eq(capability_check("ConsistencyDecoderVAE", "tiling", &error), VAEMARK_UNSUPPORTED_OPTION);
-    cr_expect(strstr(error.message, "AutoencoderKL and AutoencoderTiny take it") != NULL, "%s", error.message);
+    cr_expect(strstr(error.message,
+                     "AutoencoderKL, AutoencoderTiny, AutoencoderDC, AutoencoderKLFlux2, "
+                     "AutoencoderKLHunyuanImage, AutoencoderKLQwenImage and AutoencoderKLWan take it") != NULL,
+              "%s", error.message);
     cr_expect_eq(capability_check("AutoencoderKL", "levitation", &error), VAEMARK_UNKNOWN_OPTION);
 }
 

@@ -410,7 +410,7 @@ Test(tiling, plans_its_memory_and_counts_every_tile) {
     const struct graph_tiling model = kl_tiling(16);
     struct vaemark_graph *graph = make_graph(2, &model);
     const struct tiling_request requests[] = {
-        {TILING_OFF, false}, {TILING_OFF, true}, {TILING_ON, false}, {TILING_ON, true}};
+        {.mode = TILING_OFF}, {.slicing = true}, {.mode = TILING_ON}, {.mode = TILING_ON, .slicing = true}};
     uint64_t planned[4], flops = 0;
     for (int i = 0; i < 4; i++) {
         struct trial t;
