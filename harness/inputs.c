@@ -220,6 +220,20 @@ static enum vaemark_status read_one(const struct reading *reading, const struct 
                : append_copy(set, input->name, found, error);
 }
 
+/* Latents that only a pipeline can have made are told as such. */
+static void hint_at_packing(const struct reading *reading, const struct input_set *set, struct error *error) {
+    const struct graph_input *input = &reading->graph->inputs[0];
+    const struct shape shape = set->count ? tensor_shape(&set->tensors[0]) : (struct shape){0};
+    bool tokens = shape.rank == 3 && input->rank > 3 && shape.dims[2] == 4 * input->channels;
+    bool patches = shape.rank == 4 && input->rank == 4 && shape.dims[1] == 4 * input->channels;
+    if (error && !reading->from_diffusion_space && (tokens || patches)) {
+        size_t length = strlen(error->message);
+        snprintf(error->message + length, sizeof error->message - length,
+                 ", which looks like the %s of a diffusion pipeline: 'decode --from diffusion-space' unpacks them",
+                 tokens ? "tokens" : "patches");
+    }
+}
+
 static enum vaemark_status read_inputs(const struct reading *reading, struct input_set *set, struct error *error) {
     const struct vaemark_graph *graph = reading->graph;
     *set = (struct input_set){0};
@@ -238,6 +252,9 @@ static enum vaemark_status read_inputs(const struct reading *reading, struct inp
     if (status == VAEMARK_OK) {
         struct vaemark_tensors list = inputs_list(set);
         status = graph_infer_shapes(graph, &list, shapes, error);
+        if (status != VAEMARK_OK) {
+            hint_at_packing(reading, set, error);
+        }
         status = status == VAEMARK_OK ? graph_check_codes(graph, &list, error) : status;
     }
     if (status == VAEMARK_OK) {

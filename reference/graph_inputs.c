@@ -70,7 +70,10 @@ static enum vaemark_status input_check(const struct graph_input *input, const st
     shape = tensor_shape(tensor);
     shape_format(&shape, found, sizeof found);
     if (shape.rank != input->rank || (shape.rank >= 2 && shape.rank != 3 && shape.dims[1] != input->channels)) {
-        return error_set(error, VAEMARK_BAD_INPUT, "input %s: wanted %s, found %s", input->name, wanted, found);
+        /* Codes for vectors, or the reverse: the shape follows from that. */
+        const bool other_kind = is_integer(tensor->dtype) != (input->rank == 3);
+        return error_set(error, VAEMARK_BAD_INPUT, "input %s: wanted %s, found %s%s%s", input->name, wanted, found,
+                         other_kind ? " of " : "", other_kind ? dtype_name(tensor->dtype) : "");
     }
     if (shape.rank == 5 && shape.dims[2] != 1) {
         return error_set(error, VAEMARK_BAD_INPUT,

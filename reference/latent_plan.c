@@ -321,11 +321,10 @@ static enum vaemark_status read_statistic(const struct weights *weights, const c
 enum vaemark_status latent_plan_read_batch_norm(const struct model *model, struct latent_plan *plan,
                                                 struct error *error) {
     int64_t count = 4 * plan->channels;
-    for (int64_t k = 0; model->weights == NULL && k < count; k++) {
-        plan->multiplier[k] = sqrt(1.0 + plan->epsilon);
-    }
     if (model->weights == NULL) {
-        return VAEMARK_OK;
+        return error_set_at(error, VAEMARK_BAD_INPUT, model->config_path,
+                            "FLUX.2's latents are normalised by the checkpoint's 'bn.running_mean' and "
+                            "'bn.running_var', but the model is opened without weights");
     }
     enum vaemark_status status = read_statistic(model->weights, "bn.running_mean", count, plan->shift, error);
     if (status == VAEMARK_OK) {

@@ -23,9 +23,8 @@ const char *latent_space_describe(const struct model *model, char text[LATENT_SP
 
 /* Converts diffusion-space latents x of any floating dtype, where latent_space_converts(): computed in double, z F32
  * with memory of its own (free its data). Tokens (N,T,4C) are taken as a square unless `size` says otherwise. FLUX.2's
- * statistics are read from the model's weights; a model without weights has those of a fresh module, mean 0 and
- * variance 1. VAEMARK_BAD_INPUT names the configuration or checkpoint and what it lacks, or the tensor, what was found
- * and what is wanted. */
+ * statistics are read from the model's weights. VAEMARK_BAD_INPUT names the configuration or checkpoint and what it
+ * lacks, or the tensor, what was found and what is wanted. */
 enum vaemark_status latent_space_convert(const struct model *model, const struct vaemark_tensor *x,
                                          const struct latent_size *size, struct vaemark_tensor *z, struct error *error);
 

@@ -362,6 +362,14 @@ static enum vaemark_status check_capabilities(const struct decode_options *decod
     return status;
 }
 
+static enum vaemark_status need_weights(struct models *models, struct run_model *model, bool *unwritten,
+                                        struct error *error) {
+    bool synthetic = !model->weights_path;
+    enum vaemark_status status = models_need_weights(models, model, note, error);
+    *unwritten = status == VAEMARK_IO_ERROR && synthetic; /* the cache folder cannot be used */
+    return status;
+}
+
 static enum vaemark_status read_latents(const struct decode_options *decode, const struct model *model,
                                         struct input_set *set, struct error *error) {
     return decode->from_diffusion_space
@@ -386,13 +394,14 @@ static enum vaemark_status run_decode(const struct decode_options *decode, struc
     if (status == VAEMARK_OK && spec.own) {
         status = check_capabilities(decode, model->model->type->name, error);
     }
+    if (status == VAEMARK_OK && decode->from_diffusion_space) {
+        status = need_weights(models, model, unwritten, error); /* statistics of latents may be among them */
+    }
     if (status == VAEMARK_OK) {
         status = read_latents(decode, model->model, &set, error);
     }
     if (status == VAEMARK_OK) {
-        bool synthetic = !model->weights_path;
-        status = models_need_weights(models, model, note, error);
-        *unwritten = status == VAEMARK_IO_ERROR && synthetic; /* the cache folder cannot be used */
+        status = need_weights(models, model, unwritten, error);
     }
     if (status == VAEMARK_OK) {
         struct session_start start = {.decoder = &spec,

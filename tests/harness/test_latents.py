@@ -7,7 +7,7 @@ import shutil
 import struct
 import unittest
 
-from support_cli import SOURCE, CommandLine, floats, pack, vaemark
+from support_cli import SOURCE, CommandLine, floats, latents, pack, vaemark
 
 
 def pixels(shape):
@@ -80,6 +80,54 @@ class Latents(CommandLine):
         noise = {name: ("F32", [1, 3, 16, 16], floats(768, value)) for name, value in (("noise.0", 0.25), ("noise.1", -0.5))}
         self.expect_same("consistency-mini", (1, 4, 2, 2), scaled(0.18215), others=noise)
 
+    def test_codes_and_vectors_of_vq_models_stay(self):
+        self.expect_same("movq-mini", (1, 4, 3, 2), scaled(1.0))
+        codes = {"latents": ("I32", [1, 2, 2], struct.pack("<4i", 0, 127, 5, 64))}
+        self.assertEqual(self.image_of("amused-mini", codes, "--from", "diffusion-space"), self.image_of("amused-mini", codes))
+
+    def test_scaling_of_the_other_types(self):
+        self.expect_same("asymmetric-mini", (1, 4, 2, 3), scaled(0.18215))
+        self.expect_same("hunyuanimage-mini", (1, 16, 2, 3), scaled(0.75289))
+
+    def synthetic_checkpoint(self, name, **changes):
+        """A preset's synthetic weights beside its configuration, some keys of it changed."""
+        channels = self.model(name)["latent_channels"]
+        file = self.write("any.safetensors", pack(latents((1, channels, 2, 2))))
+        process = vaemark("decode", "--model", name, "--latents", file, "--out", self.path("any.npy"), env={"VAEMARK_CACHE": self.path("cache")})
+        self.assert_exit(process, 0)
+        found, = os.listdir(self.path("cache/weights"))
+        os.makedirs(self.path("vae"), exist_ok=True)
+        shutil.move(self.path("cache/weights/" + found), self.path("vae/diffusion_pytorch_model.safetensors"))
+        self.write("vae/config.json", json.dumps({**self.model(name), **changes}))
+        return ("--weights", self.path("vae"))
+
+    def test_flux2_s_statistics_come_from_the_checkpoint(self):
+        checkpoint = self.synthetic_checkpoint("flux2-mini", batch_norm_eps=0.25)
+        with open(self.path("vae/diffusion_pytorch_model.safetensors"), "rb") as f:
+            size, = struct.unpack("<Q", f.read(8))
+            header, data = json.loads(f.read(size)), f.read()
+
+        def statistic(name):
+            first, end = header[name]["data_offsets"]
+            return struct.unpack("<32f", data[first:end])
+        mean, variance = statistic("bn.running_mean"), statistic("bn.running_var")
+        self.assertNotEqual(len(set(mean + variance)), 1)
+
+        def restored(x, axis):
+            return {i: v * math.sqrt(variance[i[axis]] + 0.25) + mean[i[axis]] for i, v in x.items()}
+        self.expect_same(checkpoint, (2, 32, 2, 1), lambda x: unpatchify(restored(x, 1)), (2, 8, 4, 2))
+        self.expect_same(checkpoint, (1, 2, 32), lambda x: unpack(restored(x, 2), 2), (1, 8, 4, 2), ("--latents-size", "4x2"))
+        self.refuse(checkpoint, (1, 8, 4, 4), "(N,32,H/2,W/2) or tokens (N,tokens,32)", "found 1x8x4x4", "VAE space already")
+
+    def test_synthetic_statistics_are_those_of_the_synthetic_weights(self):
+        x = {"latents": ("F32", [1, 32, 1, 1], raw(pixels((1, 32, 1, 1))))}
+        by_preset = self.image_of("flux2-mini", x, "--from", "diffusion-space")
+        self.assertEqual(self.image_of(self.synthetic_checkpoint("flux2-mini"), x, "--from", "diffusion-space"), by_preset)
+
+    def test_hunyuanimage_without_its_factor_is_refused(self):
+        checkpoint = self.synthetic_checkpoint("hunyuanimage-mini", scaling_factor=None)
+        self.refuse(checkpoint, (1, 16, 2, 2), "vae/config.json: ", '"scaling_factor" is null', "TypeError", "published number")
+
     def test_flux1_tokens(self):
         def formula(width):
             return lambda x: scaled(0.3611, 0.1159)(unpack(x, width))
@@ -141,6 +189,12 @@ class Latents(CommandLine):
         self.refuse("sd15-mini", (1, 4, 2, 2), file, "infinite", value=3e38)
         self.refuse("sd15-mini", (1, 4, 2, 2), file, "I32", "floating point", dtype="I32")
         self.refuse("sd15-mini", (1, 4, 0, 2), file, "no elements")
+
+    def test_packed_latents_are_known_without_the_option(self):
+        for model, shape, word in (("flux1-mini", (1, 4, 64), "tokens"), ("taef2", (1, 128, 2, 2), "patches")):
+            process = self.decode(model, {"latents": ("F32", list(shape), floats(math.prod(shape)))})
+            self.assert_exit(process, 2)
+            self.assertIn(f"looks like the {word} of a diffusion pipeline: 'decode --from diffusion-space'", process.stderr)
 
     def test_nan_is_found_where_it_is_in_the_file(self):
         values = [0.5] * 256

@@ -42,7 +42,7 @@ Test(graph_inputs, takes_integer_codes_and_nothing_else) {
         {tensor_of("latents", VAEMARK_I64, (struct shape){3, {2, 3, 4}}, NULL), NULL},
         {tensor_of("latents", VAEMARK_F32, (struct shape){3, {2, 3, 4}}, NULL), "wanted integer codes"},
         {tensor_of("latents", VAEMARK_F32, (struct shape){4, {2, 3, 4, 4}}, NULL),
-         "wanted integer codes (N,H,W), found 2x3x4x4"},
+         "wanted integer codes (N,H,W), found 2x3x4x4 of F32"},
         {tensor_of("latents", VAEMARK_I32, (struct shape){3, {2, 0, 4}}, NULL), "at least 1"},
     };
     for (size_t i = 0; i < sizeof trials / sizeof *trials; i++) {

@@ -156,7 +156,6 @@ Test(latent_space, taef2_takes_latents_of_flux2_packed_and_unpacked) {
 
 Test(latent_space, absent_keys_are_the_class_defaults) {
     struct bare_model *kl = model_of("AutoencoderKL", "{}"), *qwen = model_of("AutoencoderKLQwenImage", "{}");
-    struct bare_model *flux2 = model_of("AutoencoderKLFlux2", "{\"latent_channels\":1}");
     struct vaemark_tensor z = convert(kl, (struct shape){4, {1, 4, 1, 1}}, NOT_SAID);
     cr_expect_float_eq(((const float *)z.data)[0], -50 / 32.0 / 0.18215, 1e-5);
     free(z.data);
@@ -164,12 +163,8 @@ Test(latent_space, absent_keys_are_the_class_defaults) {
     cr_expect_float_eq(((const float *)z.data)[0], -50 / 32.0 * 2.8184 - 0.7571, 1e-5);
     cr_expect_float_eq(((const float *)z.data)[15], (37 * 15 % 101 - 50) / 32.0 * 1.9160 - 0.2921, 1e-5);
     free(z.data);
-    z = convert(flux2, (struct shape){4, {1, 4, 1, 1}}, NOT_SAID); /* no weights: a fresh module's statistics */
-    cr_expect_float_eq(((const float *)z.data)[0], -50 / 32.0 * sqrt(1.0001), 1e-6);
-    free(z.data);
     bare_model_free(kl);
     bare_model_free(qwen);
-    bare_model_free(flux2);
 }
 
 /* Doubles are not cut to floats before they are computed with. */
@@ -271,6 +266,7 @@ static const struct refusal {
      "(N,128,H/2,W/2) or tokens (N,tokens,128)|found 1x32x8x8|VAE space already"},
     {"AutoencoderKLFlux2", "{\"patch_size\":[1,2]}", {4, {1, 128, 4, 4}}, {0, 0}, "\"patch_size\" is [1,2]|[2, 2]"},
     {"AutoencoderKLFlux2", "{\"batch_norm_eps\":null}", {4, {1, 128, 4, 4}}, {0, 0}, "\"batch_norm_eps\" is null"},
+    {"AutoencoderKLFlux2", "{}", {4, {1, 128, 4, 4}}, {0, 0}, "'bn.running_var'|without weights"},
     {"AutoencoderKLHunyuanImage",
      "{\"scaling_factor\":null}",
      {4, {1, 64, 2, 2}},
@@ -300,7 +296,7 @@ Test(latent_space, refusals_say_what_was_found_and_what_is_wanted) {
         cr_expect_null(z.data);
         char text[1600];
         expect_words(error_text(&error, text, sizeof text), row->words);
-        cr_expect_eq(error.message[0] == '"', strcmp(error.where, "config.json") == 0, "%s", text);
+        cr_expect(error.message[0] != '"' || strcmp(error.where, "config.json") == 0, "%s", text);
         free(x.data);
         bare_model_free(bare);
     }
