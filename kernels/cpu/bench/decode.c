@@ -64,16 +64,22 @@ static void print_kernels(const struct vaemark_trace *trace) {
 static bool make_inputs(const struct vaemark_graph *graph, int64_t size, struct vaemark_tensors *inputs) {
     for (size_t i = 0; i < graph->input_count; i++) {
         const struct graph_input *input = &graph->inputs[i];
-        struct shape shape = {.rank = 4, .dims = {1, input->channels, size * input->scale, size * input->scale}};
-        const int64_t count = shape_element_count(&shape);
-        float *data = malloc((size_t)count * sizeof *data);
+        struct shape shape;
+        if (input->optional) {
+            continue;
+        }
+        float *data = graph_input_shape(input, 1, size, size, &shape)
+                          ? calloc((size_t)shape_element_count(&shape), sizeof *data)
+                          : NULL;
         if (data == NULL) {
             return false;
         }
-        for (int64_t k = 0; k < count; k++) {
+        for (int64_t k = 0; input->rank != 3 && k < shape_element_count(&shape); k++) {
             data[k] = synthetic_normal(1, input->name, (uint64_t)k);
         }
-        inputs->items[inputs->count++] = tensor_make(input->name, VAEMARK_F32, &shape, data);
+        /* codes are all 0: any row does */
+        inputs->items[inputs->count++] =
+            tensor_make(input->name, input->rank == 3 ? VAEMARK_I32 : VAEMARK_F32, &shape, data);
     }
     return true;
 }
@@ -84,7 +90,7 @@ static enum vaemark_status run_decodes(struct vaemark_decoder *decoder, const st
     struct vaemark_tensors outputs = {.items = &image, .count = 1};
     struct vaemark_memory memory;
     struct vaemark_trace trace;
-    double flops = 0.0, best_ns = 0.0;
+    double flops = 0.0, best_ns = 0.0, least_cpu_s = 0.0;
     enum vaemark_status status = cpu_backend.prepare(decoder, inputs, &image, message);
     if (status != VAEMARK_OK) {
         return status;
@@ -101,9 +107,12 @@ static enum vaemark_status run_decodes(struct vaemark_decoder *decoder, const st
     }
     for (int i = 0; i < decodes && status == VAEMARK_OK; i++) {
         const int64_t start_ns = clock_monotonic_ns();
+        const int64_t start_cpu_ns = clock_process_cpu_ns();
         status = cpu_backend.decode(decoder, inputs, &outputs, message);
         const double time_ns = (double)(clock_monotonic_ns() - start_ns);
+        const double cpu_s = (double)(clock_process_cpu_ns() - start_cpu_ns) * 1e-9;
         best_ns = i == 0 || time_ns < best_ns ? time_ns : best_ns;
+        least_cpu_s = i == 0 || cpu_s < least_cpu_s ? cpu_s : least_cpu_s;
     }
     free(image.data);
     if (status == VAEMARK_OK && decodes > 0) {
@@ -111,8 +120,8 @@ static enum vaemark_status run_decodes(struct vaemark_decoder *decoder, const st
         for (size_t i = 0; i < trace.count; i++) {
             flops += (double)trace.entries[i].flops;
         }
-        printf("best of %d: %.3f s, %.2f GFLOP, %.1f GFLOP/s\n", decodes, best_ns * 1e-9, flops * 1e-9,
-               flops / best_ns);
+        printf("best of %d: %.3f s, %.3f s of CPU, %.2f GFLOP, %.1f GFLOP/s\n", decodes, best_ns * 1e-9, least_cpu_s,
+               flops * 1e-9, flops / best_ns);
         print_kernels(&trace);
     }
     return status;
