@@ -25,7 +25,9 @@ static enum vaemark_status largest_image(const struct session_start *start, int6
     enum vaemark_status status = VAEMARK_OK;
     *elements = 0;
     for (int mode = TILING_OFF; status == VAEMARK_OK && mode <= TILING_CORRECTED; mode++) {
-        const struct tiling_request request = {.mode = (enum tiling_mode)mode};
+        struct tiling_request request = options_tiling(start->options);
+        request.mode = (enum tiling_mode)mode;
+        request.slicing = false;
         struct error unused = {0};
         struct shape image;
         enum vaemark_status planned = infer_image_shape(start->model, &start->sets[0], &request, &image, &unused);

@@ -12,8 +12,9 @@ enum { SESSION_MAX_SETS = 72 };
 
 struct session_start {
     const struct decoder_spec *decoder;
-    const struct run_model *model; /* with weights */
-    const struct input_set *sets;  /* all of one shape */
+    const struct run_model *model;     /* with weights */
+    const struct option_list *options; /* that will be asked for: tiles may make a larger image; NULL: none */
+    const struct input_set *sets;      /* all of one shape */
     size_t set_count;
     double timeout_s;
     uint64_t memory_limit_bytes; /* 0: the default */

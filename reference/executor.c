@@ -7,13 +7,15 @@
 #include "reference/execution.h"
 #include "reference/executor_options.h"
 #include "reference/fuse_qkv.h"
+#include "reference/quantize.h"
 #include "reference/tiling.h"
 
 struct vaemark_decoder {
     struct vaemark_host host;
     const struct vaemark_model *model;
     struct executor_options options;
-    struct vaemark_graph *fused; /* NULL while projections are not fused */
+    struct vaemark_graph *fused;     /* NULL while projections are not fused */
+    struct vaemark_graph *quantized; /* NULL while latents are taken as they are */
     int64_t fused_modules;
     uint64_t joined_bytes;        /* of the fused graph's joined parameters */
     struct vaemark_graph *traced; /* a graph no longer in use whose names the trace still shows */
@@ -30,7 +32,10 @@ static enum vaemark_status message_from(struct vaemark_message *message, const s
 }
 
 static const struct vaemark_graph *decoder_graph(const struct vaemark_decoder *decoder) {
-    return decoder->fused != NULL ? decoder->fused : decoder->model->graph;
+    /* No type takes both options. */
+    return decoder->fused != NULL       ? decoder->fused
+           : decoder->quantized != NULL ? decoder->quantized
+                                        : decoder->model->graph;
 }
 
 static struct execution_settings decoder_settings(const struct vaemark_decoder *decoder) {
@@ -119,25 +124,44 @@ static enum vaemark_status decoder_fuse(struct vaemark_decoder *decoder, struct 
     return VAEMARK_OK;
 }
 
+/* A graph that is no longer run: its names may be on show until the next decode. */
+static void decoder_retire(struct vaemark_decoder *decoder, struct vaemark_graph *graph) {
+    if (decoder->traced == NULL && decoder->entry_count > 0) {
+        decoder->traced = graph;
+    } else {
+        graph_free(graph);
+    }
+}
+
 static void decoder_unfuse(struct vaemark_decoder *decoder) {
     if (decoder->fused == NULL) {
         return;
     }
     joined_release(decoder, decoder->fused);
-    if (decoder->traced == NULL && decoder->entry_count > 0) {
-        decoder->traced = decoder->fused; /* its names may be on show until the next decode */
-    } else {
-        graph_free(decoder->fused);
-    }
+    decoder_retire(decoder, decoder->fused);
     decoder->fused = NULL;
     decoder->fused_modules = 0;
     decoder->joined_bytes = 0;
+}
+
+static enum vaemark_status decoder_quantize(struct vaemark_decoder *decoder, bool on, struct error *error) {
+    if (on && decoder->quantized == NULL) {
+        return quantize_latents(decoder->model->graph, &decoder->quantized, error);
+    }
+    if (!on && decoder->quantized != NULL) {
+        decoder_retire(decoder, decoder->quantized);
+        decoder->quantized = NULL;
+    }
+    return VAEMARK_OK;
 }
 
 /* Takes over checked options. A failure leaves everything as it was. */
 static enum vaemark_status decoder_apply(struct vaemark_decoder *decoder, const struct executor_options *options,
                                          struct error *error) {
     enum vaemark_status status = tiling_check(decoder->model->graph, options->tiling.mode, error);
+    if (status == VAEMARK_OK) {
+        status = decoder_quantize(decoder, options->quantize != 0, error);
+    }
 
     if (status == VAEMARK_OK && options->fuse_qkv) {
         status = decoder_fuse(decoder, error);
@@ -200,6 +224,7 @@ static void reference_close(struct vaemark_decoder *decoder) {
     }
     decoder_forget_trace(decoder);
     decoder_unfuse(decoder);
+    graph_free(decoder->quantized);
     free(decoder->entries);
     free(decoder);
 }

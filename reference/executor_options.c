@@ -9,8 +9,8 @@ enum { MAX_THREADS = 1024 };
 
 const struct executor_options executor_options_default = {.bits = 32};
 
-static const char *const option_keys[] = {"precision", "threads",     "fuse_qkv", "tiling", "slicing",
-                                          "tile",      "tile_stride", "isa",      NULL};
+static const char *const option_keys[] = {"precision", "threads", "fuse_qkv",    "quantize", "tiling",
+                                          "slicing",   "tile",    "tile_stride", "isa",      NULL};
 
 /* Precisions that others have. */
 static const char *const foreign_precisions[] = {"bf16", "fp16", "fp32-strict", NULL};
@@ -62,8 +62,9 @@ static enum vaemark_status take_threads(struct executor_options *options, const 
     return VAEMARK_OK;
 }
 
-static enum vaemark_status take_fuse_qkv(struct executor_options *options, const char *vae_type,
-                                         const struct vaemark_option *option, struct error *error) {
+/* A switch that the capability table guards. */
+static enum vaemark_status take_switch(int32_t *on, const char *vae_type, const struct vaemark_option *option,
+                                       struct error *error) {
     if (option->type != VAEMARK_BOOLEAN) {
         return wrong_type(option, "true or false", error);
     }
@@ -73,7 +74,7 @@ static enum vaemark_status take_fuse_qkv(struct executor_options *options, const
             return status;
         }
     }
-    options->fuse_qkv = option->value.boolean != 0;
+    *on = option->value.boolean != 0;
     return VAEMARK_OK;
 }
 
@@ -82,7 +83,7 @@ static enum vaemark_status unknown_key(const char *key, struct error *error) {
 
     return error_set(error, VAEMARK_UNKNOWN_OPTION,
                      "backend reference has no option '%s'%s%s%s; it takes precision, threads, "
-                     "fuse_qkv, tiling, slicing, tile and tile_stride",
+                     "fuse_qkv, quantize, tiling, slicing, tile and tile_stride",
                      key, nearest == NULL ? "" : "; did you mean '", nearest == NULL ? "" : nearest,
                      nearest == NULL ? "" : "'?");
 }
@@ -98,7 +99,10 @@ enum vaemark_status executor_options_take(struct executor_options *options, cons
         return take_threads(options, option, error);
     }
     if (strcmp(key, "fuse_qkv") == 0) {
-        return take_fuse_qkv(options, vae_type, option, error);
+        return take_switch(&options->fuse_qkv, vae_type, option, error);
+    }
+    if (strcmp(key, "quantize") == 0) {
+        return take_switch(&options->quantize, vae_type, option, error);
     }
     if (tiling_option_is(key)) {
         return tiling_option_take(&options->tiling, vae_type, option, error);
@@ -116,6 +120,7 @@ enum vaemark_status executor_options_get(const struct executor_options *options,
         {.key = "precision", .type = VAEMARK_TEXT, .value.text = options->bits == 32 ? "fp32" : "fp64"},
         {.key = "threads", .type = VAEMARK_INTEGER, .value.integer = options->threads},
         {.key = "fuse_qkv", .type = VAEMARK_BOOLEAN, .value.boolean = options->fuse_qkv},
+        {.key = "quantize", .type = VAEMARK_BOOLEAN, .value.boolean = options->quantize},
     };
 
     if (tiling_option_get(&options->tiling, key, value)) {

@@ -8,6 +8,7 @@ struct executor_options {
     int32_t bits;    /* precision: 32 or 64 */
     int32_t threads; /* 0: as many as the machine has */
     int32_t fuse_qkv;
+    int32_t quantize;
     struct tiling_request tiling; /* and slicing */
 };
 

@@ -34,6 +34,7 @@ static const struct cli_option option_table[] = {
     {"precision", "P", "fp32 (default); fp64 on reference"},
     {"fuse-qkv", NULL, "join the projections of attention (AutoencoderKL alone takes it)"},
     {"tiling", "[=HOW]", "decode in tiles as the framework does; =corrected: right where the framework is not"},
+    {"quantize", NULL, "take the nearest row of the codebook for each latent pixel (VQModel alone takes it)"},
     {"tile", "PX", "with --tiling: the side of a tile in image pixels, where the class lets one set it"},
     {"tile-stride", "PX", "with --tiling: from one tile's start to the next one's (default: the class's own)"},
     {"slicing", NULL, "decode the samples of a batch one by one"},
@@ -117,7 +118,7 @@ static enum vaemark_status take_option(struct decode_options *decode, const char
     if (strcmp(option, "latents-size") == 0) {
         return take_latents_size(decode, value, error);
     }
-    if (strcmp(option, "slicing") == 0) {
+    if (strcmp(option, "slicing") == 0 || strcmp(option, "quantize") == 0) {
         return option_list_set(&decode->options, option, "on", error);
     }
     if (strcmp(option, "tile") == 0 || strcmp(option, "tile-stride") == 0) {
@@ -405,6 +406,7 @@ static enum vaemark_status run_decode(const struct decode_options *decode, struc
     }
     if (status == VAEMARK_OK) {
         struct session_start start = {.decoder = &spec,
+                                      .options = &decode->options,
                                       .model = model,
                                       .sets = &set,
                                       .set_count = 1,

@@ -9,6 +9,7 @@
 #include "base/hash.h"
 #include "harness/session.h"
 #include "reference/executor.h"
+#include "reference/quantize.h"
 
 /* Unit roundoff and K by precision. K is how many times the plain reference's own rounding error another order of
  * sums may make; docs/bounds.md says how it was found. */
@@ -61,6 +62,20 @@ const char *case_tiling(const struct run_case *item) {
     return corrected ? "corrected" : option_is_on(value) ? "on" : "off";
 }
 
+/* The options of a case that make another image of the same latents: the reference takes them, too. */
+static enum vaemark_status take_image_options(struct option_list *options, const struct run_case *item,
+                                              struct error *error) {
+    static const char *const keys[] = {"tiling", "tile", "tile_stride", "quantize"};
+    enum vaemark_status status = VAEMARK_OK;
+    for (size_t i = 0; status == VAEMARK_OK && i < sizeof keys / sizeof *keys; i++) {
+        const char *value = option_list_find(&item->options, keys[i]);
+        if (option_is_asked(value)) {
+            status = option_list_set(options, keys[i], value, error);
+        }
+    }
+    return status;
+}
+
 /* One reference decode in one precision; the image is a copy that the caller frees. */
 static enum vaemark_status decode_reference(const struct oracles *oracles, const struct run_case *item,
                                             const struct input_set *set, const char *precision,
@@ -68,18 +83,21 @@ static enum vaemark_status decode_reference(const struct oracles *oracles, const
     struct decoder_spec reference;
     struct session session = {0};
     struct option_list options = {0};
-    const char *tiling = case_tiling(item);
     char threads[24];
     snprintf(threads, sizeof threads, "%lld", (long long)oracles->threads);
     enum vaemark_status status = decoder_spec_parse("reference", &reference, error);
     if (status == VAEMARK_OK) {
         status = option_list_set(&options, "threads", threads, error);
     }
-    if (status == VAEMARK_OK && strcmp(tiling, "off") != 0) {
-        status = option_list_set(&options, "tiling", tiling, error);
+    if (status == VAEMARK_OK) {
+        status = take_image_options(&options, item, error);
     }
-    struct session_start start = {
-        .decoder = &reference, .model = item->model, .sets = set, .set_count = 1, .timeout_s = oracles->timeout_s};
+    struct session_start start = {.decoder = &reference,
+                                  .model = item->model,
+                                  .options = &item->options,
+                                  .sets = set,
+                                  .set_count = 1,
+                                  .timeout_s = oracles->timeout_s};
     if (status == VAEMARK_OK) {
         status = session_start(&session, &start, error);
     }
@@ -129,15 +147,34 @@ static enum vaemark_status digest_inputs(const struct input_set *set, char hex[6
     return VAEMARK_OK;
 }
 
-/* Where a tiled decode is asked for, the tiles are part of what the graph computes: config.json tells their size. */
-static void digest_tiles(const struct run_case *item, char graph[65]) {
-    const struct graph_tiling *tiles = &item->model->model->graph->tiling;
-    char text[224];
-    if (strcmp(case_tiling(item), "off") != 0) {
-        snprintf(text, sizeof text, "%.64s tiles %d %lld %lld %lld", graph, (int)tiles->algorithm,
-                 (long long)tiles->factor, (long long)tiles->out_channels, (long long)tiles->sample_size);
-        hash_bytes(text, strlen(text), graph);
+/* The digest of what the graph computes: with the codebook's node where latents are quantised, and with its tiles where
+ * a tiled decode is asked for; config.json and the case tell their sizes. */
+static enum vaemark_status digest_program(const struct run_case *item, char hex[65], struct error *error) {
+    const struct vaemark_graph *graph = item->model->model->graph;
+    const struct graph_tiling *tiles = &graph->tiling;
+    const struct tiling_request request = options_tiling(&item->options);
+    struct vaemark_graph *quantized = NULL;
+    enum vaemark_status status = VAEMARK_OK;
+    char text[320];
+    if (option_is_on(option_list_find(&item->options, "quantize"))) {
+        status = quantize_latents(graph, &quantized, error);
     }
+    if (status == VAEMARK_OK) {
+        status = graph_digest(quantized ? quantized : graph, hex, error);
+    }
+    graph_free(quantized);
+    if (status == VAEMARK_OK && request.mode != TILING_OFF) {
+        int used = snprintf(text, sizeof text, "%.64s tiles %d %lld %lld %lld", hex, (int)tiles->algorithm,
+                            (long long)tiles->factor, (long long)tiles->out_channels, (long long)tiles->sample_size);
+        if (tiles->algorithm == GRAPH_TILING_STRIDES) {
+            snprintf(text + used, sizeof text - (size_t)used, " %lld %lld %lld %d %d %d",
+                     (long long)(request.tile > 0 ? request.tile : tiles->tile),
+                     (long long)(request.stride > 0 ? request.stride : tiles->stride), (long long)tiles->patch,
+                     tiles->crops, tiles->ends_in_clamp, tiles->clamps);
+        }
+        hash_bytes(text, strlen(text), hex);
+    }
+    return status;
 }
 
 static void describe_latents(const struct run_case *item, uint64_t seed, int64_t ring, char *out, size_t capacity) {
@@ -156,7 +193,7 @@ enum vaemark_status oracle_label_make(const struct run_case *item, uint64_t seed
                                       const struct input_set *set, struct oracle_label *label, struct error *error) {
     char graph[65], inputs[65];
     *label = (struct oracle_label){.key = ""};
-    enum vaemark_status status = graph_digest(item->model->model->graph, graph, error);
+    enum vaemark_status status = digest_program(item, graph, error);
     if (status == VAEMARK_OK) {
         status = digest_inputs(set, inputs, error);
     }
@@ -166,7 +203,6 @@ enum vaemark_status oracle_label_make(const struct run_case *item, uint64_t seed
     if (status != VAEMARK_OK) {
         return status;
     }
-    digest_tiles(item, graph);
     oracle_label_fill(label, REFERENCE_VERSION, graph, item->model->weights_sha256, inputs, case_tiling(item));
     copy_plain(label->model, sizeof label->model, item->model->name);
     copy_plain(label->shape, sizeof label->shape, item->shape);

@@ -345,6 +345,7 @@ static void judge_case(struct judgement *j, const struct run_settings *settings)
     struct error error = {0};
     struct session_start start = {.decoder = j->item->decoder,
                                   .model = j->item->model,
+                                  .options = &j->item->options,
                                   .sets = j->sets,
                                   .set_count = j->set_count,
                                   .timeout_s = settings->timeout_s,

@@ -8,15 +8,16 @@
 #include "kernels/cpu/passes.h"
 #include "kernels/cpu/settings.h"
 #include "reference/fuse_qkv.h"
+#include "reference/quantize.h"
 #include "reference/tensor.h"
 
 enum { MAX_INPUTS = sizeof((struct vaemark_graph *)0)->inputs / sizeof((struct vaemark_graph *)0)->inputs[0] };
 
-/* The graph with fused projections, and the packed weights that it adds. */
-struct fusion {
+/* The graph with fused projections or quantised latents (no type takes both), and the packed weights that it adds. */
+struct rewriting {
     struct vaemark_graph *graph;
     struct packed *packed;
-    int64_t modules;
+    int64_t fused_modules;
 };
 
 struct vaemark_decoder {
@@ -25,7 +26,7 @@ struct vaemark_decoder {
     const struct vaemark_graph *graph;
     struct packed *packed;
     struct settings settings;
-    struct fusion fusion; /* all NULL while not fused */
+    struct rewriting rewriting; /* all NULL while the graph is the model's */
 
     struct passes *plan; /* NULL until prepared */
     void *arena, *workspace;
@@ -42,24 +43,32 @@ static enum vaemark_status report(enum vaemark_status status, const struct error
     return status;
 }
 
-/* ---- fusion ---- */
+/* ---- rewriting ---- */
 
-static void fusion_free(struct fusion *fusion) {
-    packed_free(fusion->packed);
-    graph_free(fusion->graph);
-    *fusion = (struct fusion){0};
+static void rewriting_free(struct rewriting *rewriting) {
+    packed_free(rewriting->packed);
+    graph_free(rewriting->graph);
+    *rewriting = (struct rewriting){0};
 }
 
-static enum vaemark_status fusion_create(const struct vaemark_decoder *decoder, struct fusion *fusion,
-                                         struct error *error) {
-    *fusion = (struct fusion){0};
-    enum vaemark_status status = fuse_qkv(decoder->graph, &fusion->graph, &fusion->modules, error);
+/* What these settings make of the model's graph; nothing where it stays as it is. */
+static enum vaemark_status rewriting_create(const struct vaemark_decoder *decoder, const struct settings *settings,
+                                            struct rewriting *rewriting, struct error *error) {
+    enum vaemark_status status = VAEMARK_OK;
+    *rewriting = (struct rewriting){0};
+    if (settings->fuse_qkv) {
+        status = fuse_qkv(decoder->graph, &rewriting->graph, &rewriting->fused_modules, error);
+    } else if (settings->quantize) {
+        status = quantize_latents(decoder->graph, &rewriting->graph, error);
+    } else {
+        return VAEMARK_OK;
+    }
     if (status == VAEMARK_OK) {
-        status = packed_create(&decoder->host, fusion->graph, decoder->packed, decoder->settings.threads,
-                               &fusion->packed, error);
+        status = packed_create(&decoder->host, rewriting->graph, decoder->packed, settings->threads, &rewriting->packed,
+                               error);
     }
     if (status != VAEMARK_OK) {
-        fusion_free(fusion);
+        rewriting_free(rewriting);
     }
     return status;
 }
@@ -120,14 +129,14 @@ static enum vaemark_status swap_plan(struct vaemark_decoder *decoder, struct pas
 }
 
 static enum vaemark_status make_plan(struct vaemark_decoder *decoder, const struct vaemark_tensors *inputs,
-                                     const struct settings *settings, const struct fusion *fusion,
+                                     const struct settings *settings, const struct rewriting *rewriting,
                                      struct error *error) {
     const struct passes_settings wanted = {
         .kernels = settings->kernels, .threads = settings->threads, .tiling = settings->tiling};
     struct passes *plan;
     enum vaemark_status status =
-        passes_create(fusion->graph ? fusion->graph : decoder->graph, fusion->packed ? fusion->packed : decoder->packed,
-                      inputs, &wanted, &plan, error);
+        passes_create(rewriting->graph ? rewriting->graph : decoder->graph,
+                      rewriting->packed ? rewriting->packed : decoder->packed, inputs, &wanted, &plan, error);
     return status == VAEMARK_OK ? swap_plan(decoder, plan, error) : status;
 }
 
@@ -173,7 +182,7 @@ static enum vaemark_status prepare_for(struct vaemark_decoder *decoder, const st
     if (is_prepared_for(decoder, inputs)) {
         return VAEMARK_OK;
     }
-    enum vaemark_status status = make_plan(decoder, inputs, &decoder->settings, &decoder->fusion, error);
+    enum vaemark_status status = make_plan(decoder, inputs, &decoder->settings, &decoder->rewriting, error);
     if (status == VAEMARK_OK) {
         keep_inputs(decoder, inputs);
     }
@@ -203,7 +212,7 @@ static void cpu_close(struct vaemark_decoder *decoder) {
         return;
     }
     drop_plan(decoder);
-    fusion_free(&decoder->fusion);
+    rewriting_free(&decoder->rewriting);
     packed_free(decoder->packed);
     free(decoder);
 }
@@ -248,8 +257,8 @@ static enum vaemark_status cpu_open(const struct vaemark_host *host, const struc
     if (status == VAEMARK_OK) {
         status = packed_create(&decoder->host, decoder->graph, NULL, settings.threads, &decoder->packed, &error);
     }
-    if (status == VAEMARK_OK && settings.fuse_qkv) {
-        status = fusion_create(decoder, &decoder->fusion, &error);
+    if (status == VAEMARK_OK) {
+        status = rewriting_create(decoder, &settings, &decoder->rewriting, &error);
     }
     if (status != VAEMARK_OK) {
         cpu_close(decoder);
@@ -259,31 +268,33 @@ static enum vaemark_status cpu_open(const struct vaemark_host *host, const struc
     return VAEMARK_OK;
 }
 
-/* Settles on new settings: fuses or unfuses where that changes, and plans anew where there is a plan. */
+/* Settles on new settings: rewrites the graph where that changes, and plans anew where there is a plan. */
 static enum vaemark_status change_settings(struct vaemark_decoder *decoder, const struct settings *settings,
                                            struct error *error) {
-    const bool fuses = settings->fuse_qkv && !decoder->settings.fuse_qkv;
-    struct fusion fusion = {0}, old = decoder->fusion;
+    const bool rewrites =
+        settings->fuse_qkv != decoder->settings.fuse_qkv || settings->quantize != decoder->settings.quantize;
+    struct rewriting rewriting = decoder->rewriting, old = decoder->rewriting;
     enum vaemark_status status = tiling_check(decoder->graph, settings->tiling.mode, error);
 
-    if (status == VAEMARK_OK && fuses) {
-        status = fusion_create(decoder, &fusion, error);
-    } else if (settings->fuse_qkv) {
-        fusion = old;
-    }
-    if (status == VAEMARK_OK && decoder->plan != NULL) {
-        status = make_plan(decoder, &decoder->inputs, settings, &fusion, error);
+    if (status == VAEMARK_OK && rewrites) {
+        status = rewriting_create(decoder, settings, &rewriting, error);
     }
     if (status != VAEMARK_OK) {
-        if (fuses) {
-            fusion_free(&fusion);
+        return status;
+    }
+    if (decoder->plan != NULL) {
+        status = make_plan(decoder, &decoder->inputs, settings, &rewriting, error);
+    }
+    if (status != VAEMARK_OK) {
+        if (rewrites) {
+            rewriting_free(&rewriting);
         }
         return status;
     }
-    if (!settings->fuse_qkv) {
-        fusion_free(&old);
+    if (rewrites) {
+        rewriting_free(&old);
     }
-    decoder->fusion = fusion;
+    decoder->rewriting = rewriting;
     decoder->settings = *settings;
     return VAEMARK_OK;
 }
@@ -295,8 +306,11 @@ static enum vaemark_status cpu_set_option(struct vaemark_decoder *decoder, const
     enum vaemark_status status = settings_apply(&settings, decoder->vae_type, option, &error);
     const bool same = settings.threads == decoder->settings.threads && settings.kernels == decoder->settings.kernels &&
                       settings.fuse_qkv == decoder->settings.fuse_qkv &&
+                      settings.quantize == decoder->settings.quantize &&
                       settings.tiling.mode == decoder->settings.tiling.mode &&
-                      settings.tiling.slicing == decoder->settings.tiling.slicing;
+                      settings.tiling.slicing == decoder->settings.tiling.slicing &&
+                      settings.tiling.tile == decoder->settings.tiling.tile &&
+                      settings.tiling.stride == decoder->settings.tiling.stride;
     if (status == VAEMARK_OK && !same) {
         status = change_settings(decoder, &settings, &error);
     }
@@ -308,7 +322,7 @@ static enum vaemark_status cpu_get_property(struct vaemark_decoder *decoder, con
     struct error error = {.status = VAEMARK_OK};
     if (strcmp(key, "fuse_qkv.modules") == 0) {
         *value = (struct vaemark_option){.key = "fuse_qkv.modules", .type = VAEMARK_INTEGER};
-        value->value.integer = decoder->fusion.modules;
+        value->value.integer = decoder->rewriting.fused_modules;
         return VAEMARK_OK;
     }
     return report(settings_read(&decoder->settings, key, value, &error), &error, message);
@@ -376,7 +390,7 @@ static enum vaemark_status cpu_memory(struct vaemark_decoder *decoder, struct va
     (void)message;
     *memory = (struct vaemark_memory){.struct_size = sizeof *memory};
     memory->planned_bytes[VAEMARK_MEMORY_WEIGHTS] =
-        packed_size_bytes(decoder->packed) + packed_size_bytes(decoder->fusion.packed);
+        packed_size_bytes(decoder->packed) + packed_size_bytes(decoder->rewriting.packed);
     if (decoder->plan != NULL) {
         memory->planned_bytes[VAEMARK_MEMORY_ACTIVATIONS] = decoder->plan->arena_bytes;
         memory->planned_bytes[VAEMARK_MEMORY_WORKSPACE] = decoder->plan->workspace_bytes;

@@ -100,6 +100,13 @@ static enum vaemark_status apply_fuse_qkv(struct settings *settings, const struc
     return VAEMARK_OK;
 }
 
+static enum vaemark_status apply_quantize(struct settings *settings, const struct vaemark_option *option,
+                                          struct error *error) {
+    (void)error;
+    settings->quantize = option->value.boolean != 0;
+    return VAEMARK_OK;
+}
+
 struct setting {
     const char *key;
     enum vaemark_option_type type;
@@ -112,6 +119,7 @@ static const struct setting table[] = {
     {"threads", VAEMARK_INTEGER, false, apply_threads},
     {"isa", VAEMARK_TEXT, false, apply_isa},
     {"fuse_qkv", VAEMARK_BOOLEAN, true, apply_fuse_qkv},
+    {"quantize", VAEMARK_BOOLEAN, true, apply_quantize},
     {"tiling", VAEMARK_BOOLEAN, true, NULL}, /* reference/tiling.h knows these */
     {"slicing", VAEMARK_BOOLEAN, true, NULL},
     {"tile", VAEMARK_INTEGER, true, NULL},
@@ -178,6 +186,8 @@ enum vaemark_status settings_read(const struct settings *settings, const char *k
         value->value.text = settings->kernels->name;
     } else if (setting->apply == apply_fuse_qkv) {
         value->value.boolean = settings->fuse_qkv;
+    } else if (setting->apply == apply_quantize) {
+        value->value.boolean = settings->quantize;
     }
     return VAEMARK_OK;
 }

@@ -9,7 +9,7 @@
 struct settings {
     int threads; /* 1 or more */
     const struct kernel_set *kernels;
-    bool fuse_qkv;
+    bool fuse_qkv, quantize;
     struct tiling_request tiling; /* and slicing */
 };
 
