@@ -50,7 +50,7 @@ def tile_arguments(vae, settings):
         for side in ("height", "width") if value else ():
             arguments[f"{name}_{side}"] = value
     if not set(arguments) <= set(takes):
-        raise Refusal("unsupported_option", f"{type(vae).__name__} takes no tile: its enable_tiling() has no "
+        raise Refusal("unsupported_option", f"{type(vae).__name__} does not take tile: its enable_tiling() has no "
                       f"{sorted(set(arguments) - set(takes))[0]}")
     return arguments
 

@@ -1,5 +1,6 @@
 """diffusers on PyTorch: eager, channels_last or through torch.compile, alone or in a pipeline."""
 
+import gc
 import os
 
 os.environ.setdefault("TORCHINDUCTOR_COMPILE_THREADS", "1")  # its pool of processes would be watched as ours
@@ -156,3 +157,4 @@ class Decoder:
     def close(self):
         self.vae = self.pipeline = self.caller = None
         torch.compiler.reset()
+        gc.collect()  # what was compiled is held in circles
