@@ -73,6 +73,9 @@ enum vaemark_status check_deterministic(struct judgement *j, struct error *error
 
 enum vaemark_status check_nan_shows(struct judgement *j, struct error *error) {
     struct worker_sample sample;
+    if (j->sets[j->ring].tensors[0].dtype != VAEMARK_F32) {
+        return VAEMARK_OK; /* codes: there is no NaN among integers */
+    }
     enum vaemark_status status = session_decode(&j->session, j->ring, j->ring, 1, 1, &sample, NULL, error);
     if (status != VAEMARK_OK) {
         return status;
