@@ -104,6 +104,18 @@ def read_tensors(path):
     return tensors
 
 
+def fitted(tensor, wanted):
+    """The same numbers in the shape that the class has. Synthetic weights have the graph's: a matrix where the framework
+    has a convolution of one by one, and of a causal convolution over time the one tap that a single frame meets."""
+    if [n for n in tensor.shape if n != 1] == [n for n in wanted.shape if n != 1]:
+        return tensor.view(wanted.shape)
+    if tensor.ndim == 4 and wanted.ndim == 5 and wanted.shape[:2] + wanted.shape[3:] == tensor.shape:
+        whole = torch.zeros(wanted.shape, dtype=tensor.dtype)
+        whole[:, :, -1] = tensor
+        return whole
+    return tensor
+
+
 def fill(vae, path):
     """Non-strict for what decode does not need; a tensor that it needs and that is not there is bad input."""
     tensors = {name: tensor for name, tensor in read_tensors(path).items() if not name.startswith(ENCODE_ONLY)}
@@ -119,7 +131,7 @@ def fill(vae, path):
     if len(stored) == 1:
         vae.to(stored.pop())  # in what it is stored in first, as a user of 16-bit weights has it: buffers are rounded, too
     try:
-        vae.load_state_dict({name: tensors[name] for name in wanted if name in tensors}, strict=False)
+        vae.load_state_dict({name: fitted(tensors[name], wanted[name]) for name in wanted if name in tensors}, strict=False)
     except RuntimeError as wrong:  # sizes that do not fit
         raise Refusal("bad_input", f"{path}: {' '.join(str(wrong).split())[:600]}") from None
     return set(missing)
