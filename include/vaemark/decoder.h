@@ -79,8 +79,9 @@ struct vaemark_tensors {
 
 /* A typed option. Keys of every backend: precision (text: fp32, fp64, bf16, ...), threads (integer, 0 = all),
  * isa (text), fuse_qkv (boolean), tiling (boolean: decode in tiles with the original framework's result, also where
- * that is wrong; or text "corrected": with the right one where it differs), slicing (boolean: the samples of a batch
- * one by one, tiles inside). Others are the backend's own. */
+ * that is wrong; or text "corrected": with the right one where it differs), tile and tile_stride (integers, image
+ * pixels: a tile's height and width, and the way to the next one; 0: the class's own), slicing (boolean: the samples of
+ * a batch one by one, tiles inside). Others are the backend's own. */
 enum vaemark_option_type { VAEMARK_BOOLEAN = 0, VAEMARK_INTEGER, VAEMARK_REAL, VAEMARK_TEXT };
 
 struct vaemark_option {
