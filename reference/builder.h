@@ -48,6 +48,8 @@ value builder_concat(struct builder *b, value x, value y);
 value builder_slice(struct builder *b, value x, int64_t first, int64_t count);
 value builder_embedding(struct builder *b, int64_t rows, int64_t dim, int64_t row, const char *module);
 value builder_attention(struct builder *b, value q, value k, value v, const char *module);
+/* qkv: (N, 3 C, H, W), q, then k, then v. */
+value builder_packed_attention(struct builder *b, value qkv, const char *module);
 /* x: (N, 3 C, H, W), q, k and v of each head of `head_channels` side by side. */
 value builder_linear_attention(struct builder *b, value x, int32_t head_channels, double epsilon, const char *module);
 /* weight, and where `biased` a bias; x / max(sqrt(mean(x^2) + epsilon), floor). The leaf is the weight's: "gamma". */

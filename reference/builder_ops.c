@@ -6,6 +6,10 @@ static struct shape shape_1d(int64_t a) {
     return (struct shape){.rank = 1, .dims = {a}};
 }
 
+value builder_packed_attention(struct builder *b, value qkv, const char *module) {
+    return builder_node(b, (struct graph_node){.op = OP_ATTENTION, .inputs = {qkv}, .input_count = 1}, module);
+}
+
 value builder_linear_attention(struct builder *b, value x, int32_t head_channels, double epsilon, const char *module) {
     struct graph_node node = {.op = OP_LINEAR_ATTENTION, .inputs = {x}, .input_count = 1};
 

@@ -151,8 +151,8 @@ static int split_to_qkv(struct adoption *adoption, const struct pair *pairs, siz
     char stem[WEIGHTS_MAX_NAME_BYTES], name[WEIGHTS_MAX_NAME_BYTES + 8];
     const char *found = strstr(joined->tensor.name, "to_qkv.");
     struct shape shape = tensor_shape(&joined->tensor);
-    if (found == NULL || !is_of_decoder(adoption->naming, joined->tensor.name) || shape.dims[0] < 3 ||
-        shape.dims[0] % 3 != 0) {
+    if (found == NULL || adoption->naming->keeps_to_qkv || !is_of_decoder(adoption->naming, joined->tensor.name) ||
+        shape.dims[0] < 3 || shape.dims[0] % 3 != 0) {
         return 0;
     }
     snprintf(stem, sizeof stem, "%.*s", (int)(found - joined->tensor.name), joined->tensor.name);
@@ -374,7 +374,7 @@ enum vaemark_status weights_check_leftovers(const struct weights *weights, const
     }
     for (size_t i = 0; i < weights->count; i++) {
         const char *name = weights->items[i].name;
-        if (!is_of_decoder(naming, name) || strstr(name, ".to_qkv.") != NULL ||
+        if (!is_of_decoder(naming, name) || (!naming->keeps_to_qkv && strstr(name, ".to_qkv.") != NULL) ||
             strstr(name, ".num_batches_tracked") != NULL || is_parameter(graph, name)) {
             continue;
         }

@@ -20,13 +20,15 @@ struct naming {
     /* A tensor that every checkpoint of the type has, by which it is known. */
     const char *landmark;
     const char *encoder_mark; /* a name that only files of the encoder alone have; NULL: no such files are known */
+    bool keeps_to_qkv;        /* checkpoints have one projection to_qkv; else a lone one is cut into its three parts */
     /* The configuration's key that says whether there is such a tensor (axis -1), or how long that axis is. */
     const char *(*config_key)(const char *name, int32_t axis, const json_t *config);
 };
 
 /* Gives the tensors the names of `naming`. Prefixes `first_stage_model.` and `vae.` are stripped: probed in that order,
  * the last one that any tensor of the decoder has wins, and tensors without it are left out. A `to_qkv` that stands
- * alone becomes its three parts. One tensor under two names is VAEMARK_BAD_INPUT naming both. Once a file. */
+ * alone becomes its three parts, but in types that keep it. One tensor under two names is VAEMARK_BAD_INPUT naming
+ * both. Once a file. */
 enum vaemark_status weights_adopt_names(struct weights *weights, const struct naming *naming, struct error *error);
 
 /* Whether the file has a tensor that it calls so. */

@@ -51,6 +51,10 @@ int64_t config_integer(struct config *config, const char *key, int64_t fallback,
     return json_integer_value(value);
 }
 
+int64_t config_integer_or_null(struct config *config, const char *key, int64_t fallback, int64_t least, int64_t most) {
+    return json_is_null(find(config, key)) ? fallback : config_integer(config, key, fallback, least, most);
+}
+
 int64_t config_channels(struct config *config, const char *key, int64_t fallback) {
     return config_integer(config, key, fallback, 1, CONFIG_MAX_CHANNELS);
 }
@@ -112,6 +116,101 @@ struct config_list config_integers(struct config *config, const char *key, struc
         list.items[i] = json_integer_value(item);
     }
     return list;
+}
+
+struct config_list config_booleans(struct config *config, const char *key, struct config_list fallback) {
+    char text[96];
+    const json_t *value = find(config, key);
+    struct config_list list = {.count = (int32_t)json_array_size(value)};
+    bool good = json_is_array(value) && json_array_size(value) <= CONFIG_MAX_LEVELS;
+    if (value == NULL) {
+        return fallback;
+    }
+    for (int32_t i = 0; good && i < list.count; i++) {
+        good = json_is_boolean(json_array_get(value, (size_t)i));
+        list.items[i] = json_is_true(json_array_get(value, (size_t)i)) ? 1 : 0;
+    }
+    if (!good) {
+        error_set(&config->error, VAEMARK_BAD_INPUT, "\"%s\" is %s; a list of at most %d times true or false is wanted",
+                  key, show(text, value), CONFIG_MAX_LEVELS);
+    }
+    return good ? list : fallback;
+}
+
+/* The index of a text among the choices; their number where it is none of them. */
+static int32_t choice_of(const json_t *value, const char *const *choices, int32_t *count) {
+    int32_t found = -1;
+    for (*count = 0; choices[*count] != NULL; (*count)++) {
+        if (json_is_string(value) && strcmp(json_string_value(value), choices[*count]) == 0) {
+            found = *count;
+        }
+    }
+    return found < 0 ? *count : found;
+}
+
+static void report_choice(struct config *config, const char *key, const json_t *value, const char *const *choices) {
+    char text[96], known[160] = "";
+    for (size_t i = 0; choices[i] != NULL; i++) {
+        size_t used = strlen(known);
+        snprintf(known + used, sizeof known - used, "%s\"%s\"", i == 0 ? "" : ", ", choices[i]);
+    }
+    error_set(&config->error, json_is_string(value) ? VAEMARK_UNSUPPORTED_MODEL : VAEMARK_BAD_INPUT,
+              "\"%s\" has %s; supported are %s", key, show(text, value), known);
+}
+
+struct config_list config_choices(struct config *config, const char *key, const char *const *choices, int32_t count) {
+    char text[96];
+    int32_t known = 0;
+    const json_t *value = find(config, key);
+    struct config_list list = {.count = count};
+    if (value == NULL) {
+        return list;
+    }
+    if (!json_is_string(value) && (!json_is_array(value) || json_array_size(value) != (size_t)count)) {
+        error_set(&config->error, VAEMARK_BAD_INPUT, "\"%s\" is %s; a text, or a list of %d, one a level, is wanted",
+                  key, show(text, value), count);
+        return list;
+    }
+    for (int32_t i = 0; i < count; i++) {
+        const json_t *item = json_is_string(value) ? value : json_array_get(value, (size_t)i);
+        int32_t choice = choice_of(item, choices, &known);
+        if (choice == known) {
+            report_choice(config, key, item, choices);
+            return (struct config_list){.count = count};
+        }
+        list.items[i] = choice;
+    }
+    return list;
+}
+
+/* One list of lists' entry; false where it is not a list of numbers in range. */
+static bool read_list(const json_t *value, struct config_list *list, int64_t least, int64_t most) {
+    *list = (struct config_list){.count = (int32_t)json_array_size(value)};
+    bool good = json_is_array(value) && json_array_size(value) <= CONFIG_MAX_LEVELS;
+    for (int32_t i = 0; good && i < list->count; i++) {
+        good = in_range(json_array_get(value, (size_t)i), least, most);
+        list->items[i] = good ? json_integer_value(json_array_get(value, (size_t)i)) : 0;
+    }
+    return good;
+}
+
+bool config_integer_lists(struct config *config, const char *key, struct config_list *lists, int32_t count,
+                          int64_t least, int64_t most) {
+    char text[96];
+    const json_t *value = find(config, key);
+    bool good = json_is_array(value) && json_array_size(value) == (size_t)count;
+    if (value == NULL) {
+        return false;
+    }
+    for (int32_t i = 0; good && i < count; i++) {
+        good = read_list(json_array_get(value, (size_t)i), &lists[i], least, most);
+    }
+    if (!good) {
+        error_set(&config->error, VAEMARK_BAD_INPUT,
+                  "\"%s\" is %s; %d lists, one a level, of at most %d whole numbers from %lld to %lld are wanted", key,
+                  show(text, value), count, CONFIG_MAX_LEVELS, (long long)least, (long long)most);
+    }
+    return good;
 }
 
 bool config_choice(struct config *config, const char *key, const char *first, const char *second) {

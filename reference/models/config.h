@@ -36,6 +36,17 @@ double config_positive(struct config *config, const char *key, double fallback);
 /* Numbers, 1 to CONFIG_MAX_LEVELS of them, each from least to most. */
 struct config_list config_integers(struct config *config, const char *key, struct config_list fallback, int64_t least,
                                    int64_t most);
+/* As config_integer(); null is as good as absent. */
+int64_t config_integer_or_null(struct config *config, const char *key, int64_t fallback, int64_t least, int64_t most);
+/* Truth values, at most CONFIG_MAX_LEVELS and perhaps none: 0 and 1. */
+struct config_list config_booleans(struct config *config, const char *key, struct config_list fallback);
+/* Texts, one that serves all levels or a list of `count`: indices into `choices` (NULL-terminated); the first where the
+ * key is absent. Another text is VAEMARK_UNSUPPORTED_MODEL. */
+struct config_list config_choices(struct config *config, const char *key, const char *const *choices, int32_t count);
+/* A list of `count` lists of whole numbers, each list of at most CONFIG_MAX_LEVELS and perhaps none: fills `lists`.
+ * False where the key is absent. */
+bool config_integer_lists(struct config *config, const char *key, struct config_list *lists, int32_t count,
+                          int64_t least, int64_t most);
 /* The text must be one of two (the second may be NULL); another one is VAEMARK_UNSUPPORTED_MODEL. Answers whether it is
  * the first; so does an absent key. */
 bool config_choice(struct config *config, const char *key, const char *first, const char *second);

@@ -11,10 +11,12 @@
 #include "reference/model.h"
 #include "tests/reference/support_files.h"
 
-const char *const SUPPORT_GOLDENS_COMMITTED[] = {"flux1-mini", "kl-noattn-mini", "taesd-mini", "consistency-mini",
-                                                 "taef2",      "kl-tiles-mini",  NULL};
-const char *const SUPPORT_GOLDENS_SHARED[] = {"sd15-mini", "flux1-mini", "kl-noattn-mini",   "taesd", "taesd-mini",
-                                              "taef1",     "taef2",      "consistency-mini", NULL};
+const char *const SUPPORT_GOLDENS_COMMITTED[] = {
+    "flux1-mini",    "kl-noattn-mini", "taesd-mini", "consistency-mini", "taef2",
+    "kl-tiles-mini", "qwen-b",         "wan21-b",    "wan22-b",          NULL};
+const char *const SUPPORT_GOLDENS_SHARED[] = {
+    "sd15-mini", "flux1-mini",       "kl-noattn-mini", "taesd",      "taesd-mini", "taef1",
+    "taef2",     "consistency-mini", "qwenimage-mini", "wan22-mini", NULL};
 
 static void *host_allocate(void *user, size_t size_bytes, size_t alignment_bytes,
                            enum vaemark_memory_class memory_class) {

@@ -22,6 +22,8 @@ struct bad_config {
 
 #define KL   "{\"_class_name\":\"AutoencoderKL\","
 #define TINY "{\"_class_name\":\"AutoencoderTiny\","
+#define QWEN "{\"_class_name\":\"AutoencoderKLQwenImage\","
+#define WAN  "{\"_class_name\":\"AutoencoderKLWan\","
 #define CON  "{\"_class_name\":\"ConsistencyDecoderVAE\","
 
 #define BAD         VAEMARK_BAD_INPUT
@@ -87,6 +89,16 @@ static const struct bad_config BAD_CONFIGS[] = {
      "entry 0 of \"decoder_up_block_types\"|\"UpBlock2D\"|\"ResnetUpsampleBlock2D\""},
     {CON "\"decoder_time_embedding_type\":\"positional\"}", UNSUPPORTED, "\"positional\"|\"learned\""},
     {CON "\"decoder_resnet_time_scale_shift\":\"default\"}", UNSUPPORTED, "\"default\"|\"scale_shift\""},
+    {QWEN "\"dim_mult\":[1,2],\"temperal_downsample\":[]}", BAD,
+     "\"temperal_downsample\" has 0 entries|\"dim_mult\" 2"},
+    {QWEN "\"temperal_downsample\":[0,1,1]}", BAD, "\"temperal_downsample\" is [0,1,1]|true or false"},
+    {QWEN "\"temperal_downsample\":true}", BAD, "\"temperal_downsample\" is true"},
+    {QWEN "\"base_dim\":0}", BAD, "\"base_dim\" is 0"},
+    {QWEN "\"z_dim\":null}", BAD, "\"z_dim\" is null"},
+    {WAN "\"decoder_base_dim\":\"256\"}", BAD, "\"decoder_base_dim\" is \"256\""},
+    {WAN "\"patch_size\":2}", BAD, "\"out_channels\" is 3|\"patch_size\" = 2"},
+    {WAN "\"patch_size\":0}", BAD, "\"patch_size\" is 0"},
+    {WAN "\"is_residual\":true,\"dim_mult\":[1,3,4,7]}", BAD, "\"dim_mult\"|level 1|672|384"},
     {CON "\"decoder_add_attention\":true}", UNSUPPORTED, "\"decoder_add_attention\" is true"},
 };
 
@@ -144,6 +156,8 @@ Test(config, absent_keys_take_the_class_defaults) {
     } DEFAULTS[] = {
         {"{\"_class_name\":\"AutoencoderKL\"}", "decoder.conv_in.weight", {4, {64, 4, 3, 3}}, 50},
         {"{\"_class_name\":\"AutoencoderTiny\"}", "decoder.layers.18.weight", {4, {3, 64, 3, 3}}, 67},
+        {"{\"_class_name\":\"AutoencoderKLQwenImage\"}", "decoder.conv_in.weight", {4, {384, 16, 3, 3}}, 108},
+        {"{\"_class_name\":\"AutoencoderKLWan\"}", "decoder.conv_in.weight", {4, {384, 16, 3, 3}}, 108},
         {"{\"_class_name\":\"ConsistencyDecoderVAE\"}", "decoder_unet.time_proj.weight", {2, {1024, 320}}, 407},
     };
     for (size_t i = 0; i < sizeof DEFAULTS / sizeof DEFAULTS[0]; i++) {

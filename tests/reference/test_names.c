@@ -103,3 +103,42 @@ Test(names, of_the_original_consistency_decoder) {
         expect_name(&consistency_decoder_vae_naming, ROWS[i].name, 4, ROWS[i].wanted, ROWS[i].naming);
     }
 }
+
+Test(names, of_the_original_wan_files) {
+    static const char WAN[] = "original Wan names";
+    static const struct {
+        const char *name, *wanted, *naming;
+    } ROWS[] = {
+        {"conv2.weight", "post_quant_conv.weight", WAN},
+        {"decoder.conv1.bias", "decoder.conv_in.bias", WAN},
+        {"decoder.middle.0.residual.0.gamma", "decoder.mid_block.resnets.0.norm1.gamma", WAN},
+        {"decoder.middle.0.residual.2.weight", "decoder.mid_block.resnets.0.conv1.weight", WAN},
+        {"decoder.middle.2.residual.3.gamma", "decoder.mid_block.resnets.1.norm2.gamma", WAN},
+        {"decoder.middle.2.residual.6.bias", "decoder.mid_block.resnets.1.conv2.bias", WAN},
+        {"decoder.middle.1.norm.gamma", "decoder.mid_block.attentions.0.norm.gamma", WAN},
+        {"decoder.middle.1.to_qkv.weight", "decoder.mid_block.attentions.0.to_qkv.weight", WAN},
+        {"decoder.middle.1.proj.bias", "decoder.mid_block.attentions.0.proj.bias", WAN},
+        {"decoder.upsamples.2.residual.6.weight", "decoder.up_blocks.0.resnets.2.conv2.weight", WAN},
+        {"decoder.upsamples.3.resample.1.weight", "decoder.up_blocks.0.upsamplers.0.resample.1.weight", WAN},
+        {"decoder.upsamples.4.shortcut.weight", "decoder.up_blocks.1.resnets.0.conv_shortcut.weight", WAN},
+        {"decoder.upsamples.7.time_conv.bias", "decoder.up_blocks.1.upsamplers.0.time_conv.bias", WAN},
+        {"decoder.upsamples.14.residual.0.gamma", "decoder.up_blocks.3.resnets.2.norm1.gamma", WAN},
+        {"decoder.upsamples.1.upsamples.2.residual.2.bias", "decoder.up_blocks.1.resnets.2.conv1.bias", WAN},
+        {"decoder.upsamples.2.upsamples.0.shortcut.bias", "decoder.up_blocks.2.resnets.0.conv_shortcut.bias", WAN},
+        {"decoder.upsamples.0.upsamples.3.resample.1.bias", "decoder.up_blocks.0.upsampler.resample.1.bias", WAN},
+        {"decoder.upsamples.0.upsamples.3.time_conv.weight", "decoder.up_blocks.0.upsampler.time_conv.weight", WAN},
+        {"decoder.head.0.gamma", "decoder.norm_out.gamma", WAN},
+        {"decoder.head.2.weight", "decoder.conv_out.weight", WAN},
+        {"decoder.conv_in.weight", "decoder.conv_in.weight", NULL},
+        {"conv1.weight", "conv1.weight", NULL},
+        {"encoder.middle.0.residual.0.gamma", "encoder.middle.0.residual.0.gamma", NULL},
+        {"decoder.upsamples.x.residual.0.gamma", "decoder.upsamples.x.residual.0.gamma", NULL},
+        {"decoder.upsamples.-1.residual.0.gamma", "decoder.upsamples.-1.residual.0.gamma", NULL},
+        {"decoder.upsamples.0.strange.0.gamma", "decoder.upsamples.0.strange.0.gamma", NULL},
+        {"", "", NULL},
+    };
+    for (size_t i = 0; i < sizeof ROWS / sizeof ROWS[0]; i++) {
+        expect_name(&autoencoder_kl_wan_naming, ROWS[i].name, 1, ROWS[i].wanted, ROWS[i].naming);
+        expect_name(&autoencoder_kl_qwen_image_naming, ROWS[i].name, 1, ROWS[i].wanted, ROWS[i].naming);
+    }
+}

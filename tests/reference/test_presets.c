@@ -18,19 +18,24 @@ struct published {
 };
 
 static const struct published PUBLISHED[] = {
-    {"sd15", 49490199, 140, 2514.519, 10470.393, 4}, {"sdxl", 49490199, 140, 2514.519, 10470.393, 4},
-    {"sd3", 49545475, 138, 2514.972, 10472.204, 16}, {"flux1", 49545475, 138, 2514.972, 10472.204, 16},
-    {"taesd", 1222531, 67, 141.350, 565.401, 4},     {"taesdxl", 1222531, 67, 141.350, 565.401, 4},
-    {"taesd3", 1229443, 67, 141.407, 565.627, 16},   {"taef1", 1229443, 67, 141.407, 565.627, 16},
-    {"taef2", 1338499, 79, 142.288, 569.150, 32},    {"consistency", 621277702, 407, 67264.379, 269056.640, 4},
+    {"sd15", 49490199, 140, 2514.519, 10470.393, 4},      {"sdxl", 49490199, 140, 2514.519, 10470.393, 4},
+    {"sd3", 49545475, 138, 2514.972, 10472.204, 16},      {"flux1", 49545475, 138, 2514.972, 10472.204, 16},
+    {"taesd", 1222531, 67, 141.350, 565.401, 4},          {"taesdxl", 1222531, 67, 141.350, 565.401, 4},
+    {"taesd3", 1229443, 67, 141.407, 565.627, 16},        {"taef1", 1229443, 67, 141.407, 565.627, 16},
+    {"taef2", 1338499, 79, 142.288, 569.150, 32},         {"consistency", 621277702, 407, 67264.379, 269056.640, 4},
+    {"qwenimage", 73295603, 108, 1100.252, 4710.245, 16}, {"wan21", 73295603, 108, 1100.252, 4710.245, 16},
+    {"wan22", 555051580, 110, 2487.026, 9999.642, 48},
 };
 
-/* At latents of side x side. */
-static double gflop_of(const struct model *model, int64_t latent_channels, int64_t side) {
+/* The sum of all nodes for latents of side x side; *size is the picture's side then. */
+static double gflop_at(const struct model *model, int64_t latent_channels, int64_t side, int64_t *size) {
     struct error error = {.status = VAEMARK_OK};
     struct shape *shapes = calloc((size_t)model->graph->value_count, sizeof *shapes);
     struct shape latents = {.rank = 4, .dims = {1, latent_channels, side, side}};
     struct shape noise = {.rank = 4, .dims = {1, 3, 8 * side, 8 * side}};
+    if (model->graph->has_frames) {
+        latents = (struct shape){.rank = 5, .dims = {1, latent_channels, 1, side, side}};
+    }
     struct vaemark_tensor items[] = {tensor_make("latents", VAEMARK_F32, &latents, NULL),
                                      tensor_make("noise.0", VAEMARK_F32, &noise, NULL),
                                      tensor_make("noise.1", VAEMARK_F32, &noise, NULL)};
@@ -38,9 +43,18 @@ static double gflop_of(const struct model *model, int64_t latent_channels, int64
     cr_assert_eq(graph_infer_shapes(model->graph, &inputs, shapes, &error), VAEMARK_OK, "%s", error.message);
     struct shape *image = &shapes[model->graph->output];
     cr_assert_eq(image->dims[1], 3);
-    cr_assert_eq(image->dims[2], 8 * side);
+    *size = image->dims[2];
     double gflop = (double)graph_flops(model->graph, shapes) * 1e-9;
     free(shapes);
+    return gflop;
+}
+
+/* For a picture of size x size. */
+static double gflop_of(const struct model *model, int64_t latent_channels, int64_t size) {
+    int64_t factor = 1, found = 0;
+    gflop_at(model, latent_channels, 1, &factor);
+    double gflop = gflop_at(model, latent_channels, size / factor, &found);
+    cr_assert_eq(found, size);
     return gflop;
 }
 
@@ -56,15 +70,50 @@ Test(presets, hold_the_published_parameters_and_flops) {
                      graph_parameter_elements(model->graph));
         cr_expect_eq(model->graph->parameter_count, p->tensors, "%s: %zu tensors", p->name,
                      model->graph->parameter_count);
-        check_gflop(p->name, gflop_of(model, p->latent_channels, 64), p->gflop_512);
-        check_gflop(p->name, gflop_of(model, p->latent_channels, 128), p->gflop_1024);
+        check_gflop(p->name, gflop_of(model, p->latent_channels, 512), p->gflop_512);
+        check_gflop(p->name, gflop_of(model, p->latent_channels, 1024), p->gflop_1024);
+        model_free(model);
+    }
+}
+
+/* Numbers in the parameters that nodes read: of kernels over frames one tap. */
+static uint64_t count_used(const struct vaemark_graph *graph, size_t *tensors) {
+    bool *seen = calloc(graph->parameter_count, sizeof *seen);
+    uint64_t elements = 0;
+    *tensors = 0;
+    for (size_t i = 0; i < graph->node_count; i++) {
+        for (int32_t j = 0; j < graph->nodes[i].parameter_count; j++) {
+            int32_t parameter = graph->nodes[i].parameters[j];
+            if (!seen[parameter]) {
+                seen[parameter] = true;
+                elements += (uint64_t)shape_element_count(&graph->parameters[parameter].shape);
+                *tensors += 1;
+            }
+        }
+    }
+    free(seen);
+    return elements;
+}
+
+Test(presets, of_films_use_what_one_frame_needs) {
+    static const struct {
+        const char *name;
+        uint64_t elements;
+        size_t tensors;
+    } USED[] = {{"qwenimage", 25291955, 104}, {"wan21", 25291955, 104}, {"wan22", 198246972, 106}};
+    for (size_t i = 0; i < sizeof USED / sizeof USED[0]; i++) {
+        size_t tensors = 0;
+        struct model *model = support_open_preset(USED[i].name);
+        cr_expect_eq(count_used(model->graph, &tensors), USED[i].elements, "%s", USED[i].name);
+        cr_expect_eq(tensors, USED[i].tensors, "%s: %zu tensors", USED[i].name, tensors);
         model_free(model);
     }
 }
 
 /* A mini that cannot be opened would be missed by every quick test at once. */
 Test(presets, minis_open) {
-    static const char *const MINIS[] = {"sd15-mini", "flux1-mini", "kl-noattn-mini", "taesd-mini", "consistency-mini"};
+    static const char *const MINIS[] = {"sd15-mini",        "flux1-mini",     "kl-noattn-mini", "taesd-mini",
+                                        "consistency-mini", "qwenimage-mini", "wan21-mini",     "wan22-mini"};
     for (size_t i = 0; i < sizeof MINIS / sizeof MINIS[0]; i++) {
         model_free(support_open_preset(MINIS[i]));
     }
