@@ -30,6 +30,7 @@ const struct model_type model_types[] = {
      .build = autoencoder_kl_qwen_image_build,
      .naming = &autoencoder_kl_qwen_image_naming},
     {.name = "AutoencoderKLWan", .build = autoencoder_kl_wan_build, .naming = &autoencoder_kl_wan_naming},
+    {.name = "AutoencoderDC", .build = autoencoder_dc_build, .naming = &autoencoder_dc_naming},
 };
 const size_t model_type_count = sizeof model_types / sizeof model_types[0];
 
@@ -62,7 +63,6 @@ static const char *kind_of_class(const char *name) {
         {"ControlNet", "a ControlNet, not a VAE"},
         {"Scheduler", "a noise scheduler, not a VAE: give the pipeline's folder or its vae/"},
         {"Pipeline", "a whole pipeline: give its folder or its vae/"},
-        {"AutoencoderDC", "a VAE type that is not decoded yet"},
         {"AutoencoderKLHunyuanVideo", "a VAE of films, which are not decoded here"},
     };
     for (size_t i = 0; i < sizeof KINDS / sizeof KINDS[0]; i++) {

@@ -145,7 +145,6 @@ class Files(CommandLine):
     def test_configurations_of_something_else(self):
         for config, words in (({"_class_name": "UNet2DConditionModel"}, "a diffusion UNet, not a VAE"),
                               ({"_class_name": "FluxTransformer2DModel"}, "a diffusion transformer"),
-                              ({"_class_name": "AutoencoderDC"}, "not decoded yet"),
                               ({"_class_name": "AutoencoderKl"}, "did you mean AutoencoderKL?"),
                               ({"model_type": "clip_text_model"}, "transformers model")):
             folder = self.make("other", [STANDARD], config=config)

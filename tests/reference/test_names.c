@@ -142,3 +142,47 @@ Test(names, of_the_original_wan_files) {
         expect_name(&autoencoder_kl_qwen_image_naming, ROWS[i].name, 1, ROWS[i].wanted, ROWS[i].naming);
     }
 }
+
+Test(names, of_the_original_dc_files) {
+    static const char DC[] = "original DC-AE names";
+    static const struct {
+        const char *name, *wanted, *naming;
+    } ROWS[] = {
+        {"decoder.project_in.conv.weight", "decoder.conv_in.weight", DC},
+        {"decoder.project_out.0.bias", "decoder.norm_out.bias", DC},
+        {"decoder.project_out.2.conv.weight", "decoder.conv_out.weight", DC},
+        {"decoder.project_out.2.conv.conv.bias", "decoder.conv_out.conv.bias", DC},
+        {"decoder.stages.0.op_list.0.main.conv.conv.weight", "decoder.up_blocks.0.0.conv.weight", DC},
+        {"decoder.stages.1.op_list.2.main.conv1.conv.bias", "decoder.up_blocks.1.2.conv1.bias", DC},
+        {"decoder.stages.1.op_list.2.main.conv2.conv.weight", "decoder.up_blocks.1.2.conv2.weight", DC},
+        {"decoder.stages.1.op_list.2.main.conv2.norm.running_var", "decoder.up_blocks.1.2.norm.running_var", DC},
+        {"decoder.stages.5.op_list.0.context_module.main.qkv.conv.weight", "decoder.up_blocks.5.0.attn.to_qkv.weight",
+         DC},
+        {"decoder.stages.5.op_list.0.context_module.main.aggreg.0.0.weight",
+         "decoder.up_blocks.5.0.attn.to_qkv_multiscale.0.proj_in.weight", DC},
+        {"decoder.stages.5.op_list.0.context_module.main.aggreg.1.1.weight",
+         "decoder.up_blocks.5.0.attn.to_qkv_multiscale.1.proj_out.weight", DC},
+        {"decoder.stages.5.op_list.0.context_module.main.proj.conv.weight", "decoder.up_blocks.5.0.attn.to_out.weight",
+         DC},
+        {"decoder.stages.5.op_list.0.context_module.main.proj.norm.bias", "decoder.up_blocks.5.0.attn.norm_out.bias",
+         DC},
+        {"decoder.stages.5.op_list.0.local_module.main.inverted_conv.conv.bias",
+         "decoder.up_blocks.5.0.conv_out.conv_inverted.bias", DC},
+        {"decoder.stages.5.op_list.0.local_module.main.depth_conv.conv.weight",
+         "decoder.up_blocks.5.0.conv_out.conv_depth.weight", DC},
+        {"decoder.stages.5.op_list.0.local_module.main.point_conv.conv.weight",
+         "decoder.up_blocks.5.0.conv_out.conv_point.weight", DC},
+        {"decoder.stages.5.op_list.0.local_module.main.point_conv.norm.weight",
+         "decoder.up_blocks.5.0.conv_out.norm.weight", DC},
+        {"decoder.conv_in.weight", "decoder.conv_in.weight", NULL},
+        {"encoder.project_in.conv.weight", "encoder.project_in.conv.weight", NULL},
+        {"decoder.stages.x.op_list.0.main.conv.conv.weight", "decoder.stages.x.op_list.0.main.conv.conv.weight", NULL},
+        {"decoder.stages.0.op_list.0.strange.weight", "decoder.stages.0.op_list.0.strange.weight", NULL},
+        {"decoder.stages.5.op_list.0.context_module.main.aggreg.0.2.weight",
+         "decoder.stages.5.op_list.0.context_module.main.aggreg.0.2.weight", NULL},
+        {"", "", NULL},
+    };
+    for (size_t i = 0; i < sizeof ROWS / sizeof ROWS[0]; i++) {
+        expect_name(&autoencoder_dc_naming, ROWS[i].name, 1, ROWS[i].wanted, ROWS[i].naming);
+    }
+}

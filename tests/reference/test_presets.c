@@ -18,12 +18,21 @@ struct published {
 };
 
 static const struct published PUBLISHED[] = {
-    {"sd15", 49490199, 140, 2514.519, 10470.393, 4},      {"sdxl", 49490199, 140, 2514.519, 10470.393, 4},
-    {"sd3", 49545475, 138, 2514.972, 10472.204, 16},      {"flux1", 49545475, 138, 2514.972, 10472.204, 16},
-    {"taesd", 1222531, 67, 141.350, 565.401, 4},          {"taesdxl", 1222531, 67, 141.350, 565.401, 4},
-    {"taesd3", 1229443, 67, 141.407, 565.627, 16},        {"taef1", 1229443, 67, 141.407, 565.627, 16},
-    {"taef2", 1338499, 79, 142.288, 569.150, 32},         {"consistency", 621277702, 407, 67264.379, 269056.640, 4},
-    {"qwenimage", 73295603, 108, 1100.252, 4710.245, 16}, {"wan21", 73295603, 108, 1100.252, 4710.245, 16},
+    {"sd15", 49490199, 140, 2514.519, 10470.393, 4},
+    {"sdxl", 49490199, 140, 2514.519, 10470.393, 4},
+    {"sd3", 49545475, 138, 2514.972, 10472.204, 16},
+    {"flux1", 49545475, 138, 2514.972, 10472.204, 16},
+    {"taesd", 1222531, 67, 141.350, 565.401, 4},
+    {"taesdxl", 1222531, 67, 141.350, 565.401, 4},
+    {"taesd3", 1229443, 67, 141.407, 565.627, 16},
+    {"taef1", 1229443, 67, 141.407, 565.627, 16},
+    {"taef2", 1338499, 79, 142.288, 569.150, 32},
+    {"consistency", 621277702, 407, 67264.379, 269056.640, 4},
+    {"dc_sana", 159223171, 196, 2092.153, 8368.612, 32},
+    /* 200184076 parameters and 12800 running means and variances; 212 tensors less 15 counts of batches, never read */
+    {"dc_in", 200184076 + 12800, 212 - 15, 2769.467, 11077.870, 32},
+    {"qwenimage", 73295603, 108, 1100.252, 4710.245, 16},
+    {"wan21", 73295603, 108, 1100.252, 4710.245, 16},
     {"wan22", 555051580, 110, 2487.026, 9999.642, 48},
 };
 
@@ -113,7 +122,8 @@ Test(presets, of_films_use_what_one_frame_needs) {
 /* A mini that cannot be opened would be missed by every quick test at once. */
 Test(presets, minis_open) {
     static const char *const MINIS[] = {"sd15-mini",        "flux1-mini",     "kl-noattn-mini", "taesd-mini",
-                                        "consistency-mini", "qwenimage-mini", "wan21-mini",     "wan22-mini"};
+                                        "consistency-mini", "qwenimage-mini", "wan21-mini",     "wan22-mini",
+                                        "dc-mini",          "dc_in-mini"};
     for (size_t i = 0; i < sizeof MINIS / sizeof MINIS[0]; i++) {
         model_free(support_open_preset(MINIS[i]));
     }
