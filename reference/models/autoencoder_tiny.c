@@ -1,5 +1,6 @@
 /* AutoencoderTiny: TAESD and its family (github.com/madebyollin/taesd), as diffusers' class of that name builds it, and
- * with the pooled blocks of taef2, which that class does not have.
+ * with what that class does not have: the pooled blocks of taef2, and levels of unequal width (taesana), between which
+ * the convolution changes the width.
  *
  *   latents -> 3 tanh(z / 3) -> conv, act -> levels of blocks, x2 and a bias-free conv between -> conv -> 2 x - 1 ->
  * image
@@ -11,7 +12,8 @@
 #include "reference/models/models.h"
 
 struct autoencoder_tiny {
-    int64_t latent_channels, out_channels, channels;
+    int64_t latent_channels, out_channels;
+    struct config_list widths;             /* a level, coarsest first */
     struct config_list num_decoder_blocks; /* a level, coarsest first */
     int32_t upsampling_scaling_factor;
     bool silu; /* the activation: SiLU, else ReLU */
@@ -34,7 +36,7 @@ static struct autoencoder_tiny read_config(struct config *c, const struct weight
     struct autoencoder_tiny tiny = {
         .latent_channels = config_channels(c, "latent_channels", 4),
         .out_channels = config_channels(c, "out_channels", 3),
-        .channels = widths.items[0],
+        .widths = widths,
         .num_decoder_blocks =
             config_integers(c, "num_decoder_blocks", (struct config_list){{3, 3, 3, 1}, 4}, 0, CONFIG_MAX_LAYERS),
         .upsampling_scaling_factor = (int32_t)config_integer(c, "upsampling_scaling_factor", 2, 1, 16),
@@ -50,15 +52,6 @@ static struct autoencoder_tiny read_config(struct config *c, const struct weight
             "\"decoder_block_out_channels\" has %d entries and \"num_decoder_blocks\" %d; one a level is wanted in "
             "both",
             widths.count, tiny.num_decoder_blocks.count);
-    }
-    for (int32_t i = 1; i < widths.count && c->error.status == VAEMARK_OK; i++) {
-        if (widths.items[i] != tiny.channels) {
-            error_set(
-                &c->error, VAEMARK_BAD_INPUT,
-                "\"decoder_block_out_channels\" has %lld and %lld; they must be equal, because this class keeps the "
-                "number of channels between levels",
-                (long long)tiny.channels, (long long)widths.items[i]);
-        }
     }
     return tiny;
 }
@@ -91,11 +84,12 @@ static value pool(struct builder *b, value x, int64_t channels, const char *modu
 }
 
 /* ReLU(conv(act(conv(act(conv(x))))) + x). */
-static value block(struct builder *b, value x, bool pooled, const struct autoencoder_tiny *tiny, const char *module) {
-    struct conv2d_options keep = {.in = tiny->channels, .out = tiny->channels};
-    struct conv2d_options damped = {.in = tiny->channels, .out = tiny->channels, .gain = BRANCH_GAIN};
+static value block(struct builder *b, value x, int64_t channels, bool pooled, const struct autoencoder_tiny *tiny,
+                   const char *module) {
+    struct conv2d_options keep = {.in = channels, .out = channels};
+    struct conv2d_options damped = {.in = channels, .out = channels, .gain = BRANCH_GAIN};
     if (pooled) {
-        x = pool(b, x, tiny->channels, module);
+        x = pool(b, x, channels, module);
     }
     value y = builder_conv2d(b, x, keep, builder_path(b, "%s.conv.0", module));
     y = activation(b, y, tiny);
@@ -108,28 +102,29 @@ static value block(struct builder *b, value x, bool pooled, const struct autoenc
 static value decoder(struct builder *b, value z, const struct autoencoder_tiny *tiny) {
     static const double TWICE = 2.0, MINUS_ONE = -1.0;
     const int32_t levels = tiny->num_decoder_blocks.count;
-    struct conv2d_options between = {.in = tiny->channels, .out = tiny->channels, .no_bias = true};
+    const int64_t *widths = tiny->widths.items;
     int32_t layer = 0; /* the index in the framework's flat list of layers */
 
     value x = builder_tanh_clamp(b, z, LATENT_LIMIT);
-    x = builder_conv2d(b, x, (struct conv2d_options){.in = tiny->latent_channels, .out = tiny->channels},
+    x = builder_conv2d(b, x, (struct conv2d_options){.in = tiny->latent_channels, .out = widths[0]},
                        builder_path(b, "decoder.layers.%d", layer++));
     x = activation(b, x, tiny);
     layer++;
     for (int32_t level = 0; level < levels; level++) {
         for (int64_t j = 0; j < tiny->num_decoder_blocks.items[level]; j++, layer++) {
             bool pooled = block_is_pooled(tiny, level, layer);
-            x = block(b, x, pooled, tiny, builder_path(b, "decoder.layers.%d", layer));
+            x = block(b, x, widths[level], pooled, tiny, builder_path(b, "decoder.layers.%d", layer));
         }
         if (level < levels - 1) {
+            struct conv2d_options between = {.in = widths[level], .out = widths[level + 1], .no_bias = true};
             x = builder_upsample_nearest(b, x, tiny->upsampling_scaling_factor);
             layer++;
             x = builder_conv2d(b, x, between, builder_path(b, "decoder.layers.%d", layer++));
         }
     }
-    x = builder_conv2d(b, x,
-                       (struct conv2d_options){.in = tiny->channels, .out = tiny->out_channels, .gain = CONV_OUT_GAIN},
-                       builder_path(b, "decoder.layers.%d", layer));
+    x = builder_conv2d(
+        b, x, (struct conv2d_options){.in = widths[levels - 1], .out = tiny->out_channels, .gain = CONV_OUT_GAIN},
+        builder_path(b, "decoder.layers.%d", layer));
     return builder_affine(b, x, &TWICE, &MINUS_ONE, 1);
 }
 

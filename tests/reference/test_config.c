@@ -67,7 +67,6 @@ static const struct bad_config BAD_CONFIGS[] = {
     {KL "\"scaling_factor\":\"x\"}", BAD, "\"scaling_factor\" is \"x\"|finite number or null"},
     {KL "\"shift_factor\":[]}", BAD, "\"shift_factor\" is []"},
     {TINY "\"decoder_block_out_channels\":[64,64]}", BAD, "2 entries|\"num_decoder_blocks\" 4"},
-    {TINY "\"decoder_block_out_channels\":[64,64,32,64]}", BAD, "64 and 32|equal"},
     {TINY "\"num_decoder_blocks\":[3,3,3,65]}", BAD, "entry 3 of \"num_decoder_blocks\" is 65"},
     {TINY "\"num_decoder_blocks\":\"3\"}", BAD, "\"num_decoder_blocks\" is \"3\""},
     {TINY "\"upsampling_scaling_factor\":0}", BAD, "\"upsampling_scaling_factor\" is 0"},
