@@ -180,7 +180,7 @@ static enum vaemark_status check_type(const struct model *model, struct error *e
     for (size_t i = 0; i < model_type_count; i++) {
         const char *found = model_types[i].naming == model->type->naming
                                 ? NULL
-                                : weights_find_landmark(model->weights, model_types[i].naming);
+                                : weights_find_landmark(model->weights, model_types[i].naming, model->type->naming);
         if (found != NULL) {
             return error_set_at(error, VAEMARK_BAD_INPUT, weights_path(model->weights),
                                 "holds the weights of %s (it has '%.200s'), but %s says %s; the two don't belong "

@@ -338,7 +338,8 @@ bool weights_has_stored(const struct weights *weights, const char *stored) {
     return false;
 }
 
-const char *weights_find_landmark(const struct weights *weights, const struct naming *naming) {
+const char *weights_find_landmark(const struct weights *weights, const struct naming *naming,
+                                  const struct naming *except) {
     for (size_t i = 0; i < weights_total_count(weights); i++) {
         const char *stored = weights_stored_name(weights, i), *bare = stored;
         char canonical[WEIGHTS_MAX_NAME_BYTES];
@@ -346,7 +347,10 @@ const char *weights_find_landmark(const struct weights *weights, const struct na
             bare = starts_with(stored, PREFIXES[k]) ? stored + strlen(PREFIXES[k]) : bare;
         }
         naming->canonical_name(bare, 1, canonical, sizeof canonical);
-        if (strcmp(canonical, naming->landmark) == 0) {
+        if (strcmp(canonical, naming->landmark) != 0) {
+            continue;
+        }
+        if (except == NULL || except->canonical_name(bare, 1, canonical, sizeof canonical) == NULL) {
             return stored;
         }
     }

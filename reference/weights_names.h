@@ -33,8 +33,10 @@ enum vaemark_status weights_adopt_names(struct weights *weights, const struct na
 
 /* Whether the file has a tensor that it calls so. */
 bool weights_has_stored(const struct weights *weights, const char *stored);
-/* The file's name for the tensor by which `naming`'s type is known, NULL where there is none. */
-const char *weights_find_landmark(const struct weights *weights, const struct naming *naming);
+/* The file's name for the tensor by which `naming`'s type is known, NULL where there is none. A foreign name that
+ * `except` (may be NULL) knows as well is no evidence: LDM's names and HunyuanImage's look alike. */
+const char *weights_find_landmark(const struct weights *weights, const struct naming *naming,
+                                  const struct naming *except);
 
 /* "LDM names, prefix first_stage_model." for people. "" before weights_adopt_names(). */
 const char *weights_layout(const struct weights *weights);

@@ -12,11 +12,14 @@
 #include "tests/reference/support_files.h"
 
 const char *const SUPPORT_GOLDENS_COMMITTED[] = {
-    "flux1-mini",    "kl-noattn-mini", "taesd-mini", "consistency-mini", "taef2",
-    "kl-tiles-mini", "qwen-b",         "wan21-b",    "wan22-b",          NULL};
+    "flux1-mini", "kl-noattn-mini",    "taesd-mini", "consistency-mini", "taef2",       "kl-tiles-mini",
+    "qwen-b",     "wan21-b",           "wan22-b",    "asymmetric-b",     "movq-mini",   "amused-mini",
+    "flux2-b",    "hunyuanimage-mini", "dc-mini",    "qwen-tiles",       "wan22-tiles", NULL};
 const char *const SUPPORT_GOLDENS_SHARED[] = {
-    "sd15-mini", "flux1-mini",       "kl-noattn-mini", "taesd",      "taesd-mini", "taef1",
-    "taef2",     "consistency-mini", "qwenimage-mini", "wan22-mini", NULL};
+    "sd15-mini",       "flux1-mini", "kl-noattn-mini",   "taesd",          "taesd-mini",
+    "taef1",           "taef2",      "consistency-mini", "qwenimage-mini", "wan22-mini",
+    "asymmetric-mini", "movq-mini",  "amused-mini",      "flux2-mini",     "hunyuanimage-mini",
+    "dc-mini",         NULL};
 
 static void *host_allocate(void *user, size_t size_bytes, size_t alignment_bytes,
                            enum vaemark_memory_class memory_class) {
@@ -40,6 +43,7 @@ struct golden {
     struct model *model;
     struct vaemark_model abi; /* the decoder may look at it until close */
     bool tiled;               /* the framework tiled, so this is decoded in tiles, too */
+    const json_t *facts;      /* of cases.json: "options" are arguments of the command line */
     struct weights *file;
     struct vaemark_decoder *decoder;
     void *image; /* of the decoder */
@@ -64,14 +68,37 @@ static struct model *open_checkpoint(const char *folder) {
     return model;
 }
 
+/* The arguments of a case, "--tile", "48", as options; at most `room`. */
+static size_t take_arguments(const json_t *arguments, struct vaemark_option *items, size_t room) {
+    size_t count = 0;
+    for (size_t i = 0; i < json_array_size(arguments) && count < room; i++) {
+        const char *word = json_string_value(json_array_get(arguments, i));
+        if (strcmp(word, "--quantize") == 0) {
+            items[count++] = (struct vaemark_option){.key = "quantize", .type = VAEMARK_BOOLEAN, .value.boolean = 1};
+            continue;
+        }
+        const bool tile = strcmp(word, "--tile") == 0;
+        cr_assert(tile || strcmp(word, "--tile-stride") == 0, "argument %s", word);
+        items[count] = (struct vaemark_option){.key = tile ? "tile" : "tile_stride", .type = VAEMARK_INTEGER};
+        items[count++].value.integer = atoll(json_string_value(json_array_get(arguments, ++i)));
+    }
+    return count;
+}
+
 static enum vaemark_status open_decoder(struct golden *golden, const struct goldens_trial *trial) {
+    enum { MAX_OPTIONS = 8 };
     golden->abi = model_abi(golden->model);
-    struct vaemark_option items[] = {
+    struct vaemark_option items[MAX_OPTIONS] = {
         {.key = "precision", .type = VAEMARK_TEXT, .value.text = trial->precision},
         {.key = "tiling", .type = VAEMARK_BOOLEAN, .value.boolean = golden->tiled},
-        {.key = "fuse_qkv", .type = VAEMARK_BOOLEAN, .value.boolean = 1},
     };
-    struct vaemark_options options = {.items = items, .count = trial->fuse_qkv ? 3 : 2};
+    struct vaemark_options options = {.items = items, .count = 2};
+    if (trial->fuse_qkv) {
+        items[options.count++] =
+            (struct vaemark_option){.key = "fuse_qkv", .type = VAEMARK_BOOLEAN, .value.boolean = 1};
+    }
+    options.count +=
+        take_arguments(json_object_get(golden->facts, "options"), items + options.count, MAX_OPTIONS - options.count);
     return trial->backend->open(&SUPPORT_HOST, &golden->abi, &options, &golden->decoder, &golden->message);
 }
 
@@ -154,8 +181,10 @@ static bool run_case(const struct goldens_trial *trial, struct model *model, con
                      const json_t *facts) {
     struct vaemark_tensor image = {.name = "image"};
     struct error error = {.status = VAEMARK_OK};
-    struct golden golden = {
-        .name = support_path("%s/%s", model->name, name), .model = model, .tiled = strcmp(name, "tiled") == 0};
+    struct golden golden = {.name = support_path("%s/%s", model->name, name),
+                            .model = model,
+                            .tiled = strncmp(name, "tiled", 5) == 0,
+                            .facts = facts};
     bool good = false;
     if (weights_open(support_path("%s/%s.safetensors", folder, name), &golden.file, &error) != VAEMARK_OK) {
         fprintf(stderr, "golden %s: %s: %s\n", golden.name, error.where, error.message);
