@@ -31,6 +31,10 @@ static void make_case(struct graph_case *c, const struct graph_tiling *tiling, i
 
 static const struct graph_tiling NEIGHBOURS = {.algorithm = GRAPH_TILING_NEIGHBOURS, .sample_size = 16};
 static const struct graph_tiling CANVAS = {.algorithm = GRAPH_TILING_CANVAS};
+/* Overlaps of more than half a tile; and gaps. */
+static const struct graph_tiling STRIDES = {
+    .algorithm = GRAPH_TILING_STRIDES, .tile = 16, .stride = 6, .patch = 2, .crops = true};
+static const struct graph_tiling GAPS = {.algorithm = GRAPH_TILING_STRIDES, .tile = 8, .stride = 12};
 
 static struct vaemark_tensor decode_with(const struct graph_case *c, const struct vaemark_backend *backend,
                                          const struct vaemark_option *options, size_t count) {
@@ -83,9 +87,10 @@ Test(tiling, agrees_with_the_reference) {
         int32_t factor;
         int64_t batch, height, width;
         const char *text; /* NULL: on */
-    } cases[] = {{&NEIGHBOURS, 2, 1, 13, 19, NULL}, {&NEIGHBOURS, 2, 2, 9, 3, NULL},
-                 {&NEIGHBOURS, 3, 1, 9, 11, NULL},  {&NEIGHBOURS, 3, 1, 9, 11, "corrected"},
-                 {&CANVAS, 8, 1, 57, 3, NULL},      {&CANVAS, 2, 2, 3, 59, "corrected"}};
+    } cases[] = {
+        {&NEIGHBOURS, 2, 1, 13, 19, NULL},       {&NEIGHBOURS, 2, 2, 9, 3, NULL}, {&NEIGHBOURS, 3, 1, 9, 11, NULL},
+        {&NEIGHBOURS, 3, 1, 9, 11, "corrected"}, {&CANVAS, 8, 1, 57, 3, NULL},    {&CANVAS, 2, 2, 3, 59, "corrected"},
+        {&STRIDES, 2, 2, 13, 9, NULL},           {&GAPS, 2, 1, 13, 5, NULL},      {&GAPS, 2, 1, 13, 5, "corrected"}};
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
         struct graph_case c;
         make_case(&c, cases[i].tiling, cases[i].factor, cases[i].batch, cases[i].height, cases[i].width);
