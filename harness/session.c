@@ -137,8 +137,10 @@ enum vaemark_status session_set_option(struct session *session, const char *key,
 }
 
 enum vaemark_status session_prepare(struct session *session, struct error *error) {
-    struct shape wanted;
+    struct shape wanted = {0};
+    session->plan = (struct worker_plan){0};
     enum vaemark_status status = infer_image_shape(session->model, &session->sets[0], &session->tiling, &wanted, error);
+    session->wanted_image = wanted;
     if (status == VAEMARK_OK) {
         status = worker_prepare(session->worker, session->inputs[0], session->inputs_per_set, &session->plan, error);
     }

@@ -31,6 +31,7 @@ struct session {
     struct tiling_request tiling; /* as opened or set since: tells the image's size */
     struct worker_plan plan;      /* after session_prepare() */
     struct segment_tensor image;  /* likewise */
+    struct shape wanted_image;    /* likewise, also where the plan's is another: the graph's with the tiles asked for */
     int64_t open_ns;
 };
 

@@ -49,6 +49,9 @@ struct finding {
 void check_record(struct judgement *j, const struct finding *finding, const char *format, ...)
     __attribute__((format(printf, 3, 4)));
 
+/* Plans for the inputs, before anything is decoded: the image has the size that it must. Nothing can be compared where
+ * it has not, so that is an error, too. */
+enum vaemark_status check_image_size(struct judgement *j, struct error *error);
 /* The image that lies in the segment, against an oracle: written, finite, quality, largest-error, worst-tile, psnr.
  * `prefix` is put before what is recorded in the row (the first image's figures only). */
 enum vaemark_status check_image(struct judgement *j, const struct oracle *oracle, bool fill_row, struct error *error);
@@ -81,7 +84,8 @@ enum vaemark_status check_not_cached(struct judgement *j, const struct worker_sa
 /* Closes the decoder: the allocator's balance is zero. */
 enum vaemark_status check_memory_returned(struct judgement *j, struct error *error);
 
-/* Fuse-QKV where it must work: leaves the decoder fused. */
+/* Fuse-QKV where it must work, what fails recorded and gone on from where that makes sense: leaves the decoder fused.
+ */
 enum vaemark_status check_fuse_qkv_works(struct judgement *j, struct error *error);
 /* An option of the case that must be refused; leaves the decoder open without it. */
 enum vaemark_status check_option_refused(struct judgement *j, const char *option, struct error *error);

@@ -5,8 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "harness/checks/checks.h"
-#include "harness/checks/observe.h"
+#include "harness/checks/fuse_qkv.h"
 
 /* The least bytes of the joined weights of all attentions: (3C x C + 3C) elements each. */
 static uint64_t joined_weights_bytes(const struct judgement *j) {
@@ -25,18 +24,12 @@ static uint64_t joined_weights_bytes(const struct judgement *j) {
     return elements * (half ? 2 : 4);
 }
 
-/* Launches of the trace that project q, k or v, and its FLOPs. */
-struct projections {
-    int64_t separate, joined;
-    uint64_t flops;
-};
-
 static bool ends_with(const char *text, const char *end) {
     size_t length = strlen(text), tail = strlen(end);
     return length >= tail && strcmp(text + length - tail, end) == 0;
 }
 
-static enum vaemark_status count_projections(struct judgement *j, struct projections *p, struct error *error) {
+enum vaemark_status fuse_qkv_count_projections(struct judgement *j, struct projections *p, struct error *error) {
     struct worker_trace trace = {0};
     *p = (struct projections){0};
     enum vaemark_status status = worker_trace(j->session.worker, &trace, error);
@@ -69,9 +62,18 @@ static void judge_projections(struct judgement *j, const struct projections *pla
                  (unsigned long long)j->graph_flops);
 }
 
+enum vaemark_status fuse_qkv_count_modules(struct judgement *j, int64_t *modules, struct error *error) {
+    enum vaemark_status status = worker_property(j->session.worker, "fuse_qkv.modules", modules, error);
+    if (status != VAEMARK_OK && session_fate(&j->session)->kind == WORKER_ALIVE) {
+        *modules = -1; /* a decoder that does not tell */
+        return VAEMARK_OK;
+    }
+    return status;
+}
+
 static enum vaemark_status judge_modules(struct judgement *j, struct error *error) {
     int64_t modules = -1;
-    enum vaemark_status status = worker_property(j->session.worker, "fuse_qkv.modules", &modules, error);
+    enum vaemark_status status = fuse_qkv_count_modules(j, &modules, error);
     if (status != VAEMARK_OK) {
         return status;
     }
@@ -99,128 +101,73 @@ static void judge_weights_shown(struct judgement *j, const struct worker_memory 
                  (unsigned long long)shown, (unsigned long long)least);
 }
 
-/* Records a typed failure where acceptance was due; a dead worker is for the caller. */
-static enum vaemark_status accept(struct judgement *j, const char *value, const char *when, struct error *error) {
+enum vaemark_status fuse_qkv_set(struct judgement *j, const char *name, const char *value, const char *when,
+                                 bool *accepted, struct error *error) {
     struct error refusal = {0};
     enum vaemark_status status = session_set_option(&j->session, "fuse_qkv", value, &refusal);
-    if (status == VAEMARK_OK || session_fate(&j->session)->kind != WORKER_ALIVE) {
-        if (status != VAEMARK_OK) {
-            *error = refusal;
-        }
+    *accepted = status == VAEMARK_OK;
+    if (*accepted) {
+        return VAEMARK_OK;
+    }
+    if (session_fate(&j->session)->kind != WORKER_ALIVE) {
+        *error = refusal;
         return status;
     }
-    struct finding finding =
-        plain_finding("fuse-qkv/accepted", false, "capability table: must on AutoencoderKL for the project's backends");
+    struct finding finding = plain_finding(name, false, "capability table: fuse_qkv=on and off work on AutoencoderKL");
     check_record(j, &finding, "%s was refused (%s): %.300s", when, status_name(refusal.status), refusal.message);
-    *error = refusal;
+    return VAEMARK_OK;
+}
+
+static const char accepted_name[] = "fuse-qkv/accepted";
+
+enum vaemark_status fuse_qkv_fuse(struct judgement *j, const char *when, struct error *error) {
+    bool accepted = false;
+    enum vaemark_status status = fuse_qkv_set(j, accepted_name, "on", when, &accepted, error);
+    if (status == VAEMARK_OK && !accepted) {
+        return error_set(error, VAEMARK_UNSUPPORTED_OPTION, "%s was refused", when);
+    }
     return status;
 }
 
-static enum vaemark_status judge_second_fuse(struct judgement *j, const struct observation *fused,
-                                             struct error *error) {
-    struct observation second;
-    int64_t modules = -1;
-    enum vaemark_status status = accept(j, "on", "the second fuse", error);
+/* What came of the first fuse, against the decoder before it. */
+static enum vaemark_status judge_fused(struct judgement *j, const struct fuse_qkv_sight *plain,
+                                       struct fuse_qkv_sight *fused, struct error *error) {
+    enum vaemark_status status = fuse_qkv_fuse(j, "fuse_qkv", error);
     if (status == VAEMARK_OK) {
-        status = observe_decoder(j, &second, error);
-    }
-    if (status == VAEMARK_OK) {
-        status = worker_property(j->session.worker, "fuse_qkv.modules", &modules, error);
-    }
-    if (status != VAEMARK_OK) {
-        return status;
-    }
-    bool image = observe_same_image(fused, &second) || !j->deterministic;
-    bool memory = observe_same_memory(&fused->memory, &second.memory);
-    struct finding finding = plain_finding("fuse-qkv/second-fuse", image && memory && modules == j->row->fused_modules,
-                                           "fuse is idempotent");
-    check_record(j, &finding, "after a second fuse the image is %s, memory %s, %lld modules are fused",
-                 image ? "the same" : "another", memory ? "the same" : "changed", (long long)modules);
-    return VAEMARK_OK;
-}
-
-static enum vaemark_status judge_unfuse(struct judgement *j, const struct observation *plain, struct error *error) {
-    struct observation unfused;
-    int64_t modules = -1;
-    enum vaemark_status status = accept(j, "off", "unfuse", error);
-    if (status == VAEMARK_OK) {
-        status = observe_decoder(j, &unfused, error);
-    }
-    if (status == VAEMARK_OK) {
-        status = worker_property(j->session.worker, "fuse_qkv.modules", &modules, error);
-    }
-    if (status != VAEMARK_OK) {
-        return status;
-    }
-    bool image = observe_same_image(plain, &unfused) || !j->deterministic;
-    uint64_t before = plain->memory.current_bytes[VAEMARK_MEMORY_WEIGHTS];
-    uint64_t after = unfused.memory.current_bytes[VAEMARK_MEMORY_WEIGHTS];
-    struct finding finding = plain_finding("fuse-qkv/unfuse", image && before == after && modules == 0,
-                                           "unfuse is exact and gives the memory back");
-    finding.value = (double)after;
-    finding.bound = (double)before;
-    check_record(j, &finding,
-                 "after unfuse the image is %s, weights take %llu bytes (%llu before), %lld modules are fused",
-                 image ? "bit-identical" : "not the unfused one", (unsigned long long)after, (unsigned long long)before,
-                 (long long)modules);
-    return VAEMARK_OK;
-}
-
-/* Fuse once more, after the unfuse: the decoder that is measured is a fused one. */
-static enum vaemark_status judge_fuse_again(struct judgement *j, const struct observation *fused, struct error *error) {
-    struct observation again;
-    enum vaemark_status status = accept(j, "on", "fuse after unfuse", error);
-    if (status == VAEMARK_OK) {
-        status = observe_decoder(j, &again, error);
-    }
-    if (status != VAEMARK_OK) {
-        return status;
-    }
-    bool same = observe_same_image(fused, &again) || !j->deterministic;
-    struct finding finding =
-        plain_finding("fuse-qkv/accepted", same, "capability table: must on AutoencoderKL for the project's backends");
-    check_record(j, &finding, "fuse, unfuse, fuse: each accepted, the image of the last is %s",
-                 same ? "that of the first" : "not that of the first");
-    return VAEMARK_OK;
-}
-
-enum vaemark_status check_fuse_qkv_works(struct judgement *j, struct error *error) {
-    struct observation plain, fused;
-    struct projections plain_projections = {0}, fused_projections = {0};
-    enum vaemark_status status = observe_decoder(j, &plain, error);
-    struct vaemark_tensor plain_image = {0};
-    if (status == VAEMARK_OK) {
-        plain_image = session_copy_image(&j->session);
-        status = plain_image.data ? count_projections(j, &plain_projections, error)
-                                  : error_set(error, VAEMARK_INTERNAL, "no memory for a copy of the image");
-    }
-    if (status == VAEMARK_OK) {
-        status = accept(j, "on", "fuse_qkv", error);
-    }
-    if (status == VAEMARK_OK) {
-        status = observe_decoder(j, &fused, error);
+        status = observe_decoder(j, &fused->seen, error);
     }
     if (status == VAEMARK_OK) {
         status = judge_modules(j, error);
     }
     if (status == VAEMARK_OK) {
-        status = count_projections(j, &fused_projections, error);
+        status = fuse_qkv_count_projections(j, &fused->projections, error);
+    }
+    if (status != VAEMARK_OK) {
+        return status;
+    }
+    judge_projections(j, &plain->projections, &fused->projections);
+    judge_weights_shown(j, &plain->seen.memory, &fused->seen.memory);
+    struct vaemark_tensor image = session_image(&j->session);
+    return check_same_within_bound(j, "fuse-qkv/output", &image, &plain->image, "the unfused image", error);
+}
+
+enum vaemark_status check_fuse_qkv_works(struct judgement *j, struct error *error) {
+    struct fuse_qkv_sight plain = {0}, fused = {0};
+    enum vaemark_status status = observe_decoder(j, &plain.seen, error);
+    if (status == VAEMARK_OK) {
+        plain.image = session_copy_image(&j->session);
+        status = plain.image.data ? fuse_qkv_count_projections(j, &plain.projections, error)
+                                  : error_set(error, VAEMARK_INTERNAL, "no memory for a copy of the image");
     }
     if (status == VAEMARK_OK) {
-        judge_projections(j, &plain_projections, &fused_projections);
-        judge_weights_shown(j, &plain.memory, &fused.memory);
-        struct vaemark_tensor image = session_image(&j->session);
-        status = check_same_within_bound(j, "fuse-qkv/output", &image, &plain_image, "the unfused image", error);
+        status = check_unfuse_unfused(j, &plain, error);
     }
     if (status == VAEMARK_OK) {
-        status = judge_second_fuse(j, &fused, error);
+        status = judge_fused(j, &plain, &fused, error);
     }
     if (status == VAEMARK_OK) {
-        status = judge_unfuse(j, &plain, error);
+        status = check_unfuse(j, &plain, &fused, error);
     }
-    if (status == VAEMARK_OK) {
-        status = judge_fuse_again(j, &fused, error);
-    }
-    free(plain_image.data);
+    free(plain.image.data);
     return status;
 }

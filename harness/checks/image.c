@@ -1,4 +1,4 @@
-/* Checks on one decoded image: written, finite, quality, largest-error, worst-tile, psnr, tile-seams. */
+/* Checks on one decoded image: image-size, written, finite, quality, largest-error, worst-tile, psnr, tile-seams. */
 #include <math.h>
 #include <string.h>
 
@@ -133,6 +133,34 @@ enum vaemark_status check_image(struct judgement *j, const struct oracle *oracle
                    bounds.wanted_name);
     check_psnr(j, &m, bounds.wanted_name);
     return check_tile_seams(j, oracle, &image, &bounds, error);
+}
+
+/* Plans once: the size that the decoder says and the one that its image must have. */
+static void judge_size(struct judgement *j, bool passed) {
+    const struct session *session = &j->session;
+    const bool framework = session->tiling.mode == TILING_ON;
+    char found_text[160], wanted_text[160];
+    struct shape found = {.rank = session->plan.image_rank};
+    memcpy(found.dims, session->plan.image_shape, sizeof found.dims);
+    struct finding finding = {.name = "image-size",
+                              .passed = passed,
+                              .value = (double)shape_element_count(&found),
+                              .bound = (double)shape_element_count(&session->wanted_image),
+                              .derivation = framework ? "the original framework's tiles of this configuration"
+                                                      : "latents and VAE type make one size"};
+    check_record(j, &finding, "the decoder makes an image of %s %s, wanted %s in F32 or F64",
+                 dtype_name(session->plan.image_dtype), shape_format(&found, found_text, sizeof found_text),
+                 shape_format(&session->wanted_image, wanted_text, sizeof wanted_text));
+}
+
+enum vaemark_status check_image_size(struct judgement *j, struct error *error) {
+    enum vaemark_status status = session_prepare(&j->session, error);
+    /* A plan that came and was not taken is one of a wrong size; all else is another failure. */
+    if (status == VAEMARK_OK || (status == VAEMARK_BAD_INPUT && j->session.plan.image_rank &&
+                                 session_fate(&j->session)->kind == WORKER_ALIVE)) {
+        judge_size(j, status == VAEMARK_OK);
+    }
+    return status;
 }
 
 enum vaemark_status check_same_within_bound(struct judgement *j, const char *name, const struct vaemark_tensor *image,

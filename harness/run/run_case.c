@@ -18,6 +18,18 @@ static void set_outcome(struct judgement *j, const char *outcome, const char *re
     j->row->reason = record_text(j->record, reason);
 }
 
+/* Failed by its checks: the first one in full, and how many there are. */
+static void set_failed(struct judgement *j) {
+    char reason[700];
+    long long more = (long long)j->failed_checks - 1;
+    snprintf(reason, sizeof reason, "%s", j->first_failure);
+    if (more > 0) {
+        size_t used = strlen(reason);
+        snprintf(reason + used, sizeof reason - used, " (and %lld more check%s failed)", more, more == 1 ? "" : "s");
+    }
+    set_outcome(j, "failed", reason);
+}
+
 /* What a failed step means: the worker's fate first, then the typed error it answered with. */
 static void set_outcome_of_failure(struct judgement *j, const struct error *error) {
     const struct worker_fate *fate = session_fate(&j->session);
@@ -30,9 +42,12 @@ static void set_outcome_of_failure(struct judgement *j, const struct error *erro
         set_outcome(j, outcome, fate->reason);
         return;
     }
+    if (j->failed_checks > 0 && error->status != VAEMARK_OUT_OF_MEMORY) {
+        set_failed(j);
+        return;
+    }
     snprintf(reason, sizeof reason, "%s: %s", status_name(error->status), error->message);
-    set_outcome(j, error->status == VAEMARK_OUT_OF_MEMORY ? "out_of_memory" : "failed",
-                j->first_failure[0] ? j->first_failure : reason);
+    set_outcome(j, error->status == VAEMARK_OUT_OF_MEMORY ? "out_of_memory" : "failed", reason);
 }
 
 static bool must_be_refused(const struct run_case *item, const char *option) {
@@ -148,7 +163,7 @@ static enum vaemark_status open_plain(struct judgement *j, struct error *error) 
         status = memory_phase_end(j, "open", error);
     }
     if (status == VAEMARK_OK) {
-        status = session_prepare(&j->session, error);
+        status = check_image_size(j, error);
     }
     return status == VAEMARK_OK ? memory_phase_end(j, "prepare", error) : status;
 }
@@ -330,7 +345,7 @@ static bool need_oracle(struct judgement *j) {
 static void set_outcome_of_checks(struct judgement *j, const char *must_refuse) {
     char reason[128] = "";
     if (j->failed_checks > 0) {
-        set_outcome(j, "failed", j->first_failure);
+        set_failed(j);
     } else if (j->passed_checks == 0) {
         set_outcome(j, "failed", "no check was made");
     } else {

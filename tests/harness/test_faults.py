@@ -39,7 +39,12 @@ FAULTS = {
     "wrong_error_code": (REFUSED, "failed", "fuse-qkv/refused"),
     "accepts_second_time": (REFUSED, "failed", "fuse-qkv/refused-again"),
     "refused_then_broken": (REFUSED, "failed", "fuse-qkv/unchanged"),
-    "memory_kept_after_unfuse": (FUSED, "failed", "fuse-qkv/unfuse"),
+    "refusal_allocates": (REFUSED, "failed", "fuse-qkv/unchanged"),
+    "unfuse_unfused_fails": (FUSED, "failed", "fuse-qkv/unfuse-unfused"),
+    "unfuse_stays_fused": (FUSED, "failed", "fuse-qkv/unfuse"),
+    "second_unfuse_fails": (FUSED, "failed", "fuse-qkv/second-unfuse"),
+    "two_fuses_stay_fused": (FUSED, "failed", "fuse-qkv/unfuse-after-two"),
+    "memory_kept_after_unfuse": (FUSED, "failed", "fuse-qkv/unfuse-memory"),
     "unfuse_not_exact": (FUSED, "failed", "fuse-qkv/unfuse"),
     "second_fuse_changes": (FUSED, "failed", "fuse-qkv/second-fuse"),
     "crash_at_open": (PLAIN, "crashed", ""),
@@ -90,6 +95,37 @@ class Faults(CommandLine):
         self.assert_caught("ignores_tiling", TILED, "quality")
         failed = self.assert_caught("ignores_tiling", TILING_REFUSED, "tiling/refused-at-open")
         self.assertTrue({"tiling/refused", "tiling/refused-again"} <= failed, failed)
+
+    def test_each_defect_of_unfuse_is_a_check_of_its_own(self):
+        for fault, check in (("two_fuses_stay_fused", "unfuse-after-two"), ("unfuse_unfused_fails", "unfuse-unfused"),
+                             ("second_unfuse_fails", "second-unfuse"), ("memory_kept_after_unfuse", "unfuse-memory")):
+            with self.subTest(fault=fault):
+                process, record = self.judge(fault, FUSED)
+                rows = {row["name"]: row for row in record["checks"] if row["name"].startswith("fuse-qkv/")}
+                failed = {name for name, row in rows.items() if row["outcome"] == "failed"}
+                self.assertEqual(failed, {f"fuse-qkv/{check}"})
+                self.assertIn("fuse-qkv/unfuse-after-two", rows, "the others are judged all the same")
+                self.assertIn("quality", {row["name"] for row in record["checks"]}, "and so is the decoder")
+
+    def test_a_refusal_that_allocates_is_caught_though_the_image_is_the_same(self):
+        failed = self.assert_caught("refusal_allocates", REFUSED, "fuse-qkv/unchanged", suite=SUITE)
+        self.assertFalse(failed - {"fuse-qkv/unchanged", "fuse-qkv/refused-at-open"}, failed)
+
+    def test_an_option_taken_in_silence_is_told_as_such(self):
+        _, record = self.judge("accepts_fuse_on_tiny", REFUSED)
+        row = next(row for row in record["checks"] if row["name"] == "fuse-qkv/refused")
+        self.assertIn("nothing came of it: image and memory are as before", row["message"])
+
+    def test_a_tiled_image_of_another_size_is_caught_by_name(self):
+        for case in (TILED, "sd15-mini/*/tiling+fuse_qkv/*"):
+            with self.subTest(case=case):
+                process, record = self.judge("wrong_tiled_size", case, suite=TILED_SUITE)
+                self.assert_exit(process, 1)
+                row = record["checks"][0]
+                self.assertEqual((row["name"], row["outcome"]), ("image-size", "failed"))
+                self.assertRegex(row["message"], r"makes an image of F32 \S+, wanted \S+ in F32")
+                self.assertIn("image-size: ", record["cases"][0]["reason"])
+        self.assert_caught("wrong_tiled_size", TILED, "image-size")
 
     def test_what_leaks_from_other_latents_is_caught(self):
         failed = self.assert_caught("stale_after_others", PLAIN, "fresh", suite=SUITE)

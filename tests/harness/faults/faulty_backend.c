@@ -33,10 +33,16 @@
  *              wrong_error_code         refuses as bad_input
  *              accepts_second_time      refuses once, then accepts
  *              refused_then_broken      refuses rightly, then cannot decode
+ *              refusal_allocates        refuses rightly, but has allocated weights
+ *              unfuse_unfused_fails     unfuse before any fuse is an internal error
+ *              unfuse_stays_fused       unfuse is taken and not done
+ *              second_unfuse_fails      a second unfuse is an internal error
+ *              two_fuses_stay_fused     unfuse is not done after a second fuse
  *              memory_kept_after_unfuse 1 MiB of weights from the first fuse on, until close
  *              unfuse_not_exact         after unfuse every element is 0.001 larger
  *              second_fuse_changes      a second fuse changes the output by 0.001
  * tiles        tile_seam                where two tiles meet, 6e-6 is added: within the bounds of the whole picture
+ *              wrong_tiled_size         the image of tiles has two columns more
  *              ignores_tiling           accepts tiling and decodes the picture whole
  * process      crash_at_open            SIGSEGV
  *              crash_in_decode          SIGSEGV
@@ -79,6 +85,8 @@ struct vaemark_decoder {
     long long threads;    /* as asked for last */
     uint64_t last_inputs; /* a hash */
     int fused;            /* the last fuse_qkv that was asked for */
+    int fuses, unfuses;   /* in a row, until now */
+    bool tiled;
     bool broken;
     float shift; /* added to every element from now on */
     struct vaemark_trace_entry *trace;
@@ -126,9 +134,21 @@ static enum vaemark_status faulty_probe(struct vaemark_probe *probe, struct vaem
     return base()->probe(probe, message);
 }
 
-static void note_threads(struct vaemark_decoder *d, const struct vaemark_option *option) {
+static void note_option(struct vaemark_decoder *d, const struct vaemark_option *option) {
+    d->tiled = d->tiled || strcmp(option->key, "tiling") == 0;
     if (strcmp(option->key, "threads") == 0)
         d->threads = (long long)option->value.integer;
+}
+
+/* Unfuse, taken or failing in a wrong way; false: pass it on. */
+static bool answer_unfuse(const struct vaemark_decoder *d, enum vaemark_status *status,
+                          struct vaemark_message *message) {
+    bool before_any = fault("unfuse_unfused_fails") && !d->fuses && !d->unfuses;
+    if (before_any || (fault("second_unfuse_fails") && d->unfuses && !d->fused)) {
+        *status = fail(message, VAEMARK_INTERNAL, "there is nothing to restore");
+        return true;
+    }
+    return fault("unfuse_stays_fused") || (fault("two_fuses_stay_fused") && d->fuses > 1);
 }
 
 /* Takes over or refuses fuse_qkv in a wrong way; false: pass it on. */
@@ -137,9 +157,11 @@ static bool answer_fuse(struct vaemark_decoder *d, bool on, enum vaemark_status 
     bool kl = strcmp(d->vae_type, "AutoencoderKL") == 0;
     *status = VAEMARK_OK;
     if (!on)
-        return false;
+        return kl && answer_unfuse(d, status, message);
     if (!kl) {
         d->refusals++;
+        if (fault("refusal_allocates") && !d->extra_weights)
+            d->extra_weights = d->host.allocate(d->host.user, EXTRA_BYTES, 64, VAEMARK_MEMORY_WEIGHTS);
         if (fault("accepts_fuse_on_tiny") || (fault("accepts_second_time") && d->refusals > 1))
             return true;
         if (fault("half_fused_refusal")) {
@@ -173,6 +195,8 @@ static void note_fuse(struct vaemark_decoder *d, bool on) {
         d->shift += 0.001f;
     if (!on && d->fused && fault("unfuse_not_exact"))
         d->shift = 0.001f;
+    d->fuses = on ? d->fuses + 1 : 0;
+    d->unfuses = on ? 0 : d->unfuses + (d->fused ? 1 : 0);
     d->fused = on;
 }
 
@@ -207,7 +231,7 @@ static enum vaemark_status open_inner(struct vaemark_decoder *d, const struct va
     }
     enum vaemark_status status = base()->open(&d->host, model, &list, &d->inner, message);
     for (size_t i = 0; status == VAEMARK_OK && i < options->count; i++)
-        note_threads(d, &options->items[i]);
+        note_option(d, &options->items[i]);
     for (size_t i = 0; status == VAEMARK_OK && i < options->count; i++)
         if (strcmp(options->items[i].key, "fuse_qkv") == 0)
             note_fuse(d, options->items[i].value.boolean);
@@ -247,7 +271,7 @@ static enum vaemark_status faulty_set_option(struct vaemark_decoder *d, const st
     if (status == VAEMARK_OK && fuse)
         note_fuse(d, option->value.boolean);
     if (status == VAEMARK_OK)
-        note_threads(d, option);
+        note_option(d, option);
     return status;
 }
 
@@ -262,7 +286,10 @@ static enum vaemark_status faulty_get_property(struct vaemark_decoder *d, const 
 
 static enum vaemark_status faulty_prepare(struct vaemark_decoder *d, const struct vaemark_tensors *inputs,
                                           struct vaemark_tensor *image, struct vaemark_message *message) {
-    return base()->prepare(d->inner, inputs, image, message);
+    enum vaemark_status status = base()->prepare(d->inner, inputs, image, message);
+    if (status == VAEMARK_OK && d->tiled && fault("wrong_tiled_size"))
+        image->shape[image->rank - 1] += 2;
+    return status;
 }
 
 static void add(const struct vaemark_tensor *image, int64_t index, double value) {
