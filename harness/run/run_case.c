@@ -356,6 +356,19 @@ static void set_outcome_of_checks(struct judgement *j, const char *must_refuse) 
     }
 }
 
+/* What the worker told of itself (a framework's version, say) as facts of the run. */
+static void record_hello(struct judgement *j, const struct worker_hello *hello) {
+    const char *key;
+    json_t *value;
+    json_object_foreach(hello->facts, key, value) {
+        char name[160];
+        snprintf(name, sizeof name, "hello_%.60s_%.60s", j->item->decoder->name, key);
+        if (json_is_string(value)) {
+            record_add_fact(j->record, name, json_string_value(value), "");
+        }
+    }
+}
+
 static void judge_case(struct judgement *j, const struct run_settings *settings) {
     struct error error = {0};
     struct session_start start = {.decoder = j->item->decoder,
@@ -372,6 +385,7 @@ static void judge_case(struct judgement *j, const struct run_settings *settings)
     }
     const struct worker_hello *hello = worker_hello(j->session.worker);
     j->deterministic = hello->deterministic;
+    record_hello(j, hello);
     if (!hello->available) {
         set_outcome(j, "unsupported", hello->reason);
         return;
