@@ -69,18 +69,6 @@ const struct check_description check_descriptions[] = {
     {"slicing/refused", "asked for later, it is refused with the typed error naming VAE type and option"},
     {"slicing/refused-again", "and refused the same way a second time"},
     {"slicing/unchanged", "a refusal changes nothing: same image, same memory, and the decoder still decodes"},
-    {"tile/refused-at-open", "asked for at open, tile is refused with the typed error before any work is done"},
-    {"tile/refused", "asked for later, it is refused with the typed error naming VAE type and option"},
-    {"tile/refused-again", "and refused the same way a second time"},
-    {"tile/unchanged", "a refusal changes nothing: same image, same memory, and the decoder still decodes"},
-    {"tile-stride/refused-at-open", "asked for at open, tile_stride is refused with the typed error before any work is done"},
-    {"tile-stride/refused", "asked for later, it is refused with the typed error naming VAE type and option"},
-    {"tile-stride/refused-again", "and refused the same way a second time"},
-    {"tile-stride/unchanged", "a refusal changes nothing: same image, same memory, and the decoder still decodes"},
-    {"quantize/refused-at-open", "asked for at open, quantize is refused with the typed error before any work is done"},
-    {"quantize/refused", "asked for later, it is refused with the typed error naming VAE type and option"},
-    {"quantize/refused-again", "and refused the same way a second time"},
-    {"quantize/unchanged", "a refusal changes nothing: same image, same memory, and the decoder still decodes"},
 };
 const size_t check_description_count = sizeof check_descriptions / sizeof *check_descriptions;
 
