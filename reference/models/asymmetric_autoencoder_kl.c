@@ -92,8 +92,11 @@ static int32_t find_layer(const struct condition *condition, int64_t channels, i
 static int32_t layer_at_level(const struct condition *condition, int32_t level) {
     const struct config_list *widths = &condition->decoder->widths;
     const int32_t levels = widths->count, before = level == 0 ? 0 : level - 1;
-    return find_layer(condition, widths->items[levels - 1 - before],
-                      (int32_t)1 << (level < levels ? level : levels - 1));
+    int32_t size = 1;
+    for (int32_t i = 0; i < level && i < levels - 1; i++) {
+        size *= 2;
+    }
+    return find_layer(condition, widths->items[levels - 1 - before], size);
 }
 
 static value mix_in(struct builder *b, value x, int32_t level, const void *context) {

@@ -31,7 +31,7 @@ struct autoencoder_dc {
 #define ATTENTION_EPSILON 1e-15
 
 /* Leaves a picture with a standard deviation of about 0.4 behind a norm and a ReLU. */
-#define CONV_OUT_GAIN 0.55
+#define CONV_OUT_GAIN 0.63
 
 enum { WIDENING = 8, PIXELS = 4 /* that one becomes */, MAX_KERNEL = 63, TILE = 512, TILE_STRIDE = 448 };
 
@@ -248,9 +248,13 @@ static value decoder(struct builder *b, value z, const struct autoencoder_dc *dc
 }
 
 static struct graph_tiling tiling_of(const struct autoencoder_dc *dc) {
+    int64_t factor = 1;
+    for (int32_t i = 0; i < dc->widths.count - 1; i++) {
+        factor *= 2;
+    }
     return (struct graph_tiling){
         .algorithm = GRAPH_TILING_STRIDES,
-        .factor = (int64_t)1 << (dc->widths.count - 1),
+        .factor = factor,
         .out_channels = dc->out_channels,
         .tile = TILE,
         .stride = TILE_STRIDE,

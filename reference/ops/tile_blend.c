@@ -23,7 +23,8 @@ static int64_t at_most(int64_t a, int64_t b) {
 /* Of the tile itself, at pixel k of e. Where a tile is mixed before its channels become patches, the pixels of a patch
  * share their weight. */
 static double share_of(int64_t k, int64_t e, int64_t patch) {
-    return (double)(k / patch) / (double)(e / patch);
+    const int64_t place = k / patch, places = e / patch;
+    return (double)place / (double)places;
 }
 
 static void mix_above(const struct tile_blend *blend, real *tile, int64_t plane) {
