@@ -36,6 +36,12 @@ class Inputs(CommandLine):
         self.refuse("flux2-mini", {"latents": tensor(1, 4, 32)}, "wanted (N,8,H,W), found 1x4x32", "--from diffusion-space")
         self.refuse("amused-mini", {"latents": codes((2, 2), [1] * 4)}, "wanted integer codes (N,H,W), found 2x2")
 
+    def test_types_of_films_take_one_frame(self):
+        for model in ("qwenimage-mini", "wan21-mini"):
+            with self.subTest(model):
+                self.refuse(model, {"latents": tensor(1, 16, 2, 2)}, "input latents: wanted (N,16,1,H,W)", "found 1x16x2x2")
+                self.refuse(model, {"latents": tensor(1, 16, 2, 2, 2)}, "wanted one frame, (N,16,1,H,W)", "found 1x16x2x2x2")
+
     def test_channels(self):
         self.refuse("asymmetric-mini", {"latents": tensor(1, 16, 2, 2)}, "wanted (N,4,H,W), found 1x16x2x2")
         self.refuse("flux2-mini", {"latents": tensor(1, 16, 2, 2)}, "wanted (N,8,H,W), found 1x16x2x2")

@@ -89,6 +89,15 @@ class Latents(CommandLine):
         self.expect_same("asymmetric-mini", (1, 4, 2, 3), scaled(0.18215))
         self.expect_same("hunyuanimage-mini", (1, 16, 2, 3), scaled(0.75289))
 
+    def test_autoencoder_dc_is_scaled(self):
+        self.expect_same("dc-mini", (1, 8, 2, 3), scaled(0.41407))
+
+    def test_types_of_films_have_statistics_a_channel(self):
+        for name in ("qwenimage-mini", "wan21-mini"):
+            mean, std = (self.model(name)[key] for key in ("latents_mean", "latents_std"))
+            with self.subTest(name):
+                self.expect_same(name, (1, 16, 1, 2, 3), lambda x: {i: v * std[i[1]] + mean[i[1]] for i, v in x.items()})
+
     def synthetic_checkpoint(self, name, **changes):
         """A preset's synthetic weights beside its configuration, some keys of it changed."""
         channels = self.model(name)["latent_channels"]

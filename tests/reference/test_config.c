@@ -24,6 +24,8 @@ struct bad_config {
 #define TINY "{\"_class_name\":\"AutoencoderTiny\","
 #define QWEN "{\"_class_name\":\"AutoencoderKLQwenImage\","
 #define WAN  "{\"_class_name\":\"AutoencoderKLWan\","
+#define DC   "{\"_class_name\":\"AutoencoderDC\","
+#define VQ   "{\"_class_name\":\"VQModel\","
 #define CON  "{\"_class_name\":\"ConsistencyDecoderVAE\","
 
 #define BAD         VAEMARK_BAD_INPUT
@@ -98,6 +100,19 @@ static const struct bad_config BAD_CONFIGS[] = {
     {WAN "\"patch_size\":2}", BAD, "\"out_channels\" is 3|\"patch_size\" = 2"},
     {WAN "\"patch_size\":0}", BAD, "\"patch_size\" is 0"},
     {WAN "\"is_residual\":true,\"dim_mult\":[1,3,4,7]}", BAD, "\"dim_mult\"|level 1|672|384"},
+    {DC "\"decoder_block_types\":\"Block\"}", UNSUPPORTED,
+     "\"decoder_block_types\"|\"ResBlock\", \"EfficientViTBlock\""},
+    {DC "\"decoder_norm_types\":[\"rms_norm\"]}", BAD, "\"decoder_norm_types\"|a list of 6"},
+    {DC "\"decoder_qkv_multiscales\":[[],[],[],[4],[5],[5]]}", BAD, "\"decoder_qkv_multiscales\"|kernel 4"},
+    {DC "\"decoder_qkv_multiscales\":[[5]]}", BAD, "\"decoder_qkv_multiscales\"|6 lists"},
+    {DC "\"upsample_block_type\":\"bilinear\"}", UNSUPPORTED, "\"bilinear\"|\"pixel_shuffle\" or \"interpolate\""},
+    {DC "\"latent_channels\":48}", BAD, "1024|\"latent_channels\" = 48"},
+    {DC "\"decoder_layers_per_block\":[3,3]}", BAD, "\"decoder_block_out_channels\" has 6|2"},
+    {DC "\"decoder_conv_act_fn\":\"gelu\"}", UNSUPPORTED, "\"gelu\"|\"relu\" or \"silu\""},
+    {VQ "\"norm_type\":\"layer\"}", UNSUPPORTED, "\"norm_type\" is \"layer\"|\"group\" or \"spatial\""},
+    {VQ "\"num_vq_embeddings\":0}", BAD, "\"num_vq_embeddings\" is 0|from 1 to 16777216"},
+    {VQ "\"vq_embed_dim\":\"4\"}", BAD, "\"vq_embed_dim\" is \"4\""},
+    {VQ "\"up_block_types\":[\"X\"]}", UNSUPPORTED, "\"X\"|\"UpDecoderBlock2D\" or \"AttnUpDecoderBlock2D\""},
     {CON "\"decoder_add_attention\":true}", UNSUPPORTED, "\"decoder_add_attention\" is true"},
 };
 
