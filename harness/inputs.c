@@ -202,6 +202,11 @@ static enum vaemark_status check_size(const struct latent_size *size, const stru
 static enum vaemark_status read_one(const struct reading *reading, const struct weights *file,
                                     const struct graph_input *input, struct input_set *set, struct error *error) {
     const struct vaemark_tensor *found = weights_find(file, input->name);
+    const char *unreadable = found ? NULL : weights_unreadable_dtype(file, input->name);
+    if (unreadable) { /* a mask of BOOL, say */
+        return error_set(error, VAEMARK_BAD_INPUT, "tensor '%s' is %s, which inputs cannot be; convert it to F32",
+                         input->name, unreadable);
+    }
     if (!found && input->optional) {
         return VAEMARK_OK; /* that all or none are there is the graph's to judge */
     }
@@ -218,6 +223,25 @@ static enum vaemark_status read_one(const struct reading *reading, const struct 
     return reading->from_diffusion_space && input == &reading->graph->inputs[0]
                ? append_converted(reading, set, found, error)
                : append_copy(set, input->name, found, error);
+}
+
+/* What else a file holds is nobody's business, but a condition left out in silence would be a wrong picture. */
+static enum vaemark_status check_conditions(const struct vaemark_graph *graph, const struct weights *file,
+                                            struct error *error) {
+    const char *names[INPUTS_MAX + 1] = {NULL};
+    for (size_t i = 0; i < graph->input_count && i < INPUTS_MAX; i++) {
+        names[i] = graph->inputs[i].name;
+    }
+    for (size_t i = 0; i < weights_count(file); i++) {
+        const char *name = weights_at(file, i)->name;
+        const char *nearest = text_nearest(name, names);
+        if (strncmp(name, "condition.", 10) == 0 && (!nearest || strcmp(nearest, name) != 0)) {
+            return error_set(error, VAEMARK_BAD_INPUT,
+                             "tensor '%.80s' is a condition that this model does not take%s%s%s", name,
+                             nearest ? "; did you mean '" : "", nearest ? nearest : "", nearest ? "'?" : "");
+        }
+    }
+    return VAEMARK_OK;
 }
 
 /* Latents that only a pipeline can have made are told as such. */
@@ -239,6 +263,7 @@ static enum vaemark_status read_inputs(const struct reading *reading, struct inp
     *set = (struct input_set){0};
     struct weights *file = NULL;
     enum vaemark_status status = weights_open(reading->path, &file, error);
+    status = status == VAEMARK_OK ? check_conditions(graph, file, error) : status;
     for (size_t i = 0; status == VAEMARK_OK && i < graph->input_count && i < INPUTS_MAX; i++) {
         status = read_one(reading, file, &graph->inputs[i], set, error);
         if (status == VAEMARK_OK && !reading->allow_nonfinite && set->count > 0) {

@@ -58,23 +58,40 @@ static int32_t reduction(int32_t layer) {
     return layer < WHOLE_LAYERS ? 1 : (int32_t)1 << (layer - WHOLE_LAYERS + 1);
 }
 
-static value encode(struct builder *b, value image, value mask, struct condition *condition, int64_t image_channels) {
+static struct conv2d_options layer_options(const struct condition *condition, int32_t layer, int64_t image_channels) {
+    struct conv2d_options options = {.in = layer == 0 ? image_channels : condition->channels[layer - 1],
+                                     .out = condition->channels[layer]};
+    if (layer >= WHOLE_LAYERS) {
+        options.kernel = 4;
+        options.stride = 2;
+        options.padding = 1;
+    }
+    return options;
+}
+
+static const char *layer_module(struct builder *b, int32_t layer) {
+    return builder_path(b, "decoder.condition_encoder.layers.%d", layer);
+}
+
+static void encode(struct builder *b, value image, struct condition *condition, int64_t image_channels) {
     const double scale = -1, shift = 1;
-    int64_t in = image_channels;
-    value y = builder_multiply(b, image, builder_affine(b, mask, &scale, &shift, 1));
+    value y = builder_multiply(b, image, builder_affine(b, condition->mask, &scale, &shift, 1));
     for (int32_t i = 0; i < ENCODER_LAYERS; i++) {
-        struct conv2d_options layer = {.in = in, .out = condition->channels[i]};
-        if (i >= WHOLE_LAYERS) {
-            layer.kernel = 4;
-            layer.stride = 2;
-            layer.padding = 1;
-        }
-        y = builder_conv2d(b, y, layer, builder_path(b, "decoder.condition_encoder.layers.%d", i));
+        y = builder_conv2d(b, y, layer_options(condition, i, image_channels), layer_module(b, i));
         condition->layers[i] = y;
         y = builder_relu(b, y);
-        in = layer.out;
     }
-    return y;
+}
+
+/* Checkpoints have the encoder in any case. */
+static void declare_encoder(struct builder *b, const struct condition *condition, int64_t image_channels) {
+    for (int32_t i = 0; i < ENCODER_LAYERS; i++) {
+        const struct conv2d_options layer = layer_options(condition, i, image_channels);
+        const int64_t kernel = layer.kernel == 0 ? 3 : layer.kernel;
+        const struct shape weight = {4, {layer.out, layer.in, kernel, kernel}}, bias = {1, {layer.out}};
+        builder_declare(b, layer_module(b, i), "weight", weight, PARAMETER_WEIGHT);
+        builder_declare(b, layer_module(b, i), "bias", bias, PARAMETER_BIAS);
+    }
 }
 
 /* The layer whose result has that many channels and pixels; of several the last, as the framework keeps them by shape.
@@ -122,12 +139,14 @@ static value decode(struct builder *b, struct asymmetric *a) {
         .in = a->latent_channels, .out = a->latent_channels, .kernel = 1, .gain = 1.0};
     value z = builder_input(b, "latents", 4, a->latent_channels, 1);
     find_channels(&condition, &a->decoder.widths);
-    value image = builder_optional_input(b, "condition.image", a->decoder.out, condition.image_scale);
-    condition.mask = builder_optional_input(b, "condition.mask", 1, condition.image_scale);
-    encode(b, image, condition.mask, &condition, a->decoder.out);
     if (condition_fits(&condition)) {
+        value image = builder_optional_input(b, "condition.image", a->decoder.out, condition.image_scale);
+        condition.mask = builder_optional_input(b, "condition.mask", 1, condition.image_scale);
+        encode(b, image, &condition, a->decoder.out);
         a->decoder.at_level = mix_in;
         a->decoder.context = &condition;
+    } else { /* a condition is no input then: it would be left out in silence where the framework fails */
+        declare_encoder(b, &condition, a->decoder.out);
     }
     z = builder_conv2d(b, z, pointwise, "post_quant_conv");
     return kl_decoder_build(b, z, &a->decoder);

@@ -17,9 +17,22 @@ struct vq_model {
 
 static const char CODEBOOK[] = "quantize.embedding";
 
+enum { SPATIAL_GROUPS = 32 /* the framework's SpatialNorm has them whatever "norm_num_groups" says */ };
+
 static int64_t read_embedding_channels(struct config *c, int64_t latent_channels) {
     const json_t *found = json_object_get(c->json, "vq_embed_dim");
     return json_is_null(found) ? latent_channels : config_channels(c, "vq_embed_dim", latent_channels);
+}
+
+static void read_norm(struct config *c, struct vq_model *vq) {
+    struct kl_decoder *d = &vq->decoder;
+    const int32_t groups = (int32_t)config_channels(c, "norm_num_groups", 32);
+    const bool spatial = !config_choice(c, "norm_type", "group", "spatial");
+    d->norm.groups = spatial ? SPATIAL_GROUPS : groups;
+    d->norm.epsilon = KL_NORM_EPSILON;
+    d->norm.condition_channels = spatial ? vq->embedding_channels : 0;
+    config_check_groups(c, "block_out_channels", &d->widths, spatial ? "groups of a spatial norm" : "norm_num_groups",
+                        d->norm.groups);
 }
 
 static struct vq_model read_config(struct config *c) {
@@ -35,9 +48,7 @@ static struct vq_model read_config(struct config *c) {
     d->out = config_channels(c, "out_channels", 3);
     d->widths = config_integers(c, "block_out_channels", (struct config_list){{64}, 1}, 1, CONFIG_MAX_CHANNELS);
     d->resnets = config_layers(c, "layers_per_block", 1) + 1;
-    d->norm.groups = (int32_t)config_channels(c, "norm_num_groups", 32);
-    d->norm.epsilon = KL_NORM_EPSILON;
-    d->norm.condition_channels = config_choice(c, "norm_type", "group", "spatial") ? 0 : vq.embedding_channels;
+    read_norm(c, &vq);
     d->mid_attention = config_boolean(c, "mid_block_add_attention", true);
     const struct config_flags attentions =
         config_block_kinds(c, "up_block_types", "UpDecoderBlock2D", "AttnUpDecoderBlock2D", d->widths.count);
@@ -45,7 +56,6 @@ static struct vq_model read_config(struct config *c) {
         d->level_attention[i] = attentions.items[i];
     }
     config_choice(c, "act_fn", "silu", "swish");
-    config_check_groups(c, "block_out_channels", &d->widths, "norm_num_groups", d->norm.groups);
     config_check_latent_scale(c);
     return vq;
 }

@@ -78,6 +78,15 @@ class Inputs(CommandLine):
         self.refuse("asymmetric-mini", {**both, "condition.mask": tensor(1, 1, 16, 16, value=float("nan"))}, "'condition.mask'", "NaN")
         self.assert_exit(self.decode("asymmetric-mini", both), 0)
 
+    def test_conditions_are_never_left_out_in_silence(self):
+        z, image, mask = tensor(1, 4, 2, 2), tensor(1, 3, 16, 16), tensor(1, 1, 16, 16, value=1.0)
+        both = {"latents": z, "condition.image": image, "condition.mask": mask}
+        self.refuse("sd15-mini", both, "'condition.image' is a condition that this model does not take")
+        self.refuse("asymmetric-mini", {**both, "condition.masks": mask}, "'condition.masks'", "did you mean 'condition.mask'?")
+        self.refuse("asymmetric-mini", {**both, "condition.mask": ("BOOL", [1, 1, 16, 16], bytes(256))},
+                    "'condition.mask' is BOOL", "convert it to F32")
+        self.assert_exit(self.decode("asymmetric-mini", {"latents": z, "image_fp64": image, "notes": mask}), 0)
+
 
 if __name__ == "__main__":
     unittest.main()

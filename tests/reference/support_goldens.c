@@ -14,7 +14,8 @@
 const char *const SUPPORT_GOLDENS_COMMITTED[] = {
     "flux1-mini", "kl-noattn-mini",    "taesd-mini", "consistency-mini", "taef2",       "kl-tiles-mini",
     "qwen-b",     "wan21-b",           "wan22-b",    "asymmetric-b",     "movq-mini",   "amused-mini",
-    "flux2-b",    "hunyuanimage-mini", "dc-mini",    "qwen-tiles",       "wan22-tiles", NULL};
+    "flux2-b",    "hunyuanimage-mini", "dc-mini",    "qwen-tiles",       "wan22-tiles", "movq-b",
+    NULL};
 const char *const SUPPORT_GOLDENS_SHARED[] = {
     "sd15-mini",       "flux1-mini", "kl-noattn-mini",   "taesd",          "taesd-mini",
     "taef1",           "taef2",      "consistency-mini", "qwenimage-mini", "wan22-mini",

@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "reference/graph_edit.h"
 #include "reference/model.h"
 #include "tests/reference/support_files.h"
 
@@ -113,6 +114,9 @@ static const struct bad_config BAD_CONFIGS[] = {
     {VQ "\"num_vq_embeddings\":0}", BAD, "\"num_vq_embeddings\" is 0|from 1 to 16777216"},
     {VQ "\"vq_embed_dim\":\"4\"}", BAD, "\"vq_embed_dim\" is \"4\""},
     {VQ "\"up_block_types\":[\"X\"]}", UNSUPPORTED, "\"X\"|\"UpDecoderBlock2D\" or \"AttnUpDecoderBlock2D\""},
+    /* 16 groups would do; a spatial norm has 32 */
+    {VQ "\"norm_type\":\"spatial\",\"norm_num_groups\":16,\"block_out_channels\":[48]}", BAD,
+     "48|\"groups of a spatial norm\" = 32"},
     {CON "\"decoder_add_attention\":true}", UNSUPPORTED, "\"decoder_add_attention\" is true"},
 };
 
@@ -159,6 +163,33 @@ Test(config, a_missing_file_is_named) {
     struct error error = {.status = VAEMARK_OK};
     cr_expect_neq(model_open_config("/nowhere/config.json", "test", &model, &error), VAEMARK_OK);
     cr_expect_not_null(strstr(error.where, "/nowhere/config.json"), "%s", error.where);
+}
+
+/* Where no layer of the condition's encoder is as small as the latents the framework raises a KeyError: no condition is
+ * an input then, though checkpoints have the encoder. */
+Test(config, a_condition_that_fits_nowhere_is_no_input) {
+    static const struct {
+        const char *levels;
+        size_t inputs;
+    } TRIALS[] = {{"[8,8],\"up_block_types\":[\"UpDecoderBlock2D\",\"UpDecoderBlock2D\"]", 3},
+                  {"[8,8,8,8,8],\"up_block_types\":[\"UpDecoderBlock2D\",\"UpDecoderBlock2D\",\"UpDecoderBlock2D\","
+                   "\"UpDecoderBlock2D\",\"UpDecoderBlock2D\"]",
+                   1}};
+    for (size_t i = 0; i < sizeof TRIALS / sizeof *TRIALS; i++) {
+        char text[512];
+        struct model *model = NULL;
+        struct error error = {.status = VAEMARK_OK};
+        snprintf(text, sizeof text,
+                 "{\"_class_name\":\"AsymmetricAutoencoderKL\",\"norm_num_groups\":4,\"up_block_out_channels\":%s}",
+                 TRIALS[i].levels);
+        cr_assert_eq(open_text(text, &model, &error), VAEMARK_OK, "%s", error.message);
+        cr_expect_eq(model->graph->input_count, TRIALS[i].inputs, "%zu inputs", model->graph->input_count);
+        const int32_t last = graph_find_parameter(model->graph, "decoder.condition_encoder.layers.4.weight");
+        const struct shape wanted = {4, {8, 8, 4, 4}};
+        cr_assert(last >= 0);
+        cr_expect(shape_equal(&model->graph->parameters[last].shape, &wanted));
+        model_free(model);
+    }
 }
 
 /* What instantiating the classes without arguments gives. */

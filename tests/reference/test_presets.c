@@ -44,8 +44,8 @@ static const struct published PUBLISHED[] = {
     {"taesana", 8301763, 105, 148.013, 592.051},
 };
 
-/* The sum of all nodes for latents of side x side; *size is the picture's side then. */
-static double gflop_at(const struct model *model, int64_t side, int64_t *size) {
+/* The sum of all nodes for latents of side x side, with a condition or without; *size is the picture's side then. */
+static double gflop_at(const struct model *model, int64_t side, bool conditioned, int64_t *size) {
     struct error error = {.status = VAEMARK_OK};
     struct shape *shapes = calloc((size_t)model->graph->value_count, sizeof *shapes);
     struct vaemark_tensor items[sizeof model->graph->inputs / sizeof model->graph->inputs[0]];
@@ -53,7 +53,7 @@ static double gflop_at(const struct model *model, int64_t side, int64_t *size) {
     for (size_t i = 0; i < model->graph->input_count; i++) {
         const struct graph_input *input = &model->graph->inputs[i];
         struct shape shape;
-        if (!input->optional) {
+        if (conditioned || !input->optional) {
             cr_assert(graph_input_shape(input, 1, side, side, &shape));
             items[inputs.count++] =
                 tensor_make(input->name, input->rank == 3 ? VAEMARK_I32 : VAEMARK_F32, &shape, NULL);
@@ -69,10 +69,10 @@ static double gflop_at(const struct model *model, int64_t side, int64_t *size) {
 }
 
 /* For a picture of size x size. */
-static double gflop_of(const struct model *model, int64_t size) {
+static double gflop_of(const struct model *model, int64_t size, bool conditioned) {
     int64_t factor = 1, found = 0;
-    gflop_at(model, 1, &factor);
-    double gflop = gflop_at(model, size / factor, &found);
+    gflop_at(model, 1, false, &factor);
+    double gflop = gflop_at(model, size / factor, conditioned, &found);
     cr_assert_eq(found, size);
     return gflop;
 }
@@ -89,8 +89,24 @@ Test(presets, hold_the_published_parameters_and_flops) {
                      graph_parameter_elements(model->graph));
         cr_expect_eq(model->graph->parameter_count, p->tensors, "%s: %zu tensors", p->name,
                      model->graph->parameter_count);
-        check_gflop(p->name, gflop_of(model, 512), p->gflop_512);
-        check_gflop(p->name, gflop_of(model, 1024), p->gflop_1024);
+        check_gflop(p->name, gflop_of(model, 512, false), p->gflop_512);
+        check_gflop(p->name, gflop_of(model, 1024, false), p->gflop_1024);
+        model_free(model);
+    }
+}
+
+/* The condition's encoder runs for an image and a mask alone, and adds this much. */
+Test(presets, of_conditions_run_their_encoder_once) {
+    static const struct {
+        const char *name;
+        double gflop_512, gflop_1024; /* 2 decimals */
+    } ADDED[] = {{"asymmetric_x1_5", 1355.63, 5422.53}, {"asymmetric_x2", 2408.81, 9635.22}};
+    for (size_t i = 0; i < sizeof ADDED / sizeof ADDED[0]; i++) {
+        struct model *model = support_open_preset(ADDED[i].name);
+        const double small = gflop_of(model, 512, true) - gflop_of(model, 512, false);
+        const double large = gflop_of(model, 1024, true) - gflop_of(model, 1024, false);
+        cr_expect(fabs(small - ADDED[i].gflop_512) <= 0.005001, "%s: %.6f GFLOP more", ADDED[i].name, small);
+        cr_expect(fabs(large - ADDED[i].gflop_1024) <= 0.005001, "%s: %.6f GFLOP more", ADDED[i].name, large);
         model_free(model);
     }
 }
