@@ -29,7 +29,7 @@ class Memory(CommandLine):
         self.assert_exit(process, 1)
         # Looked at every 10 ms when it comes close, it is ended before it holds much more.
         held = float(row["reason"].split()[2])
-        self.assertGreater(held, 300)
+        self.assertGreaterEqual(held, 300)  # told to a tenth: what is over by less reads 300.0
         self.assertLess(held, 1500)
 
     def test_eaters_are_ended(self):
