@@ -227,7 +227,7 @@ enum vaemark_status check_not_cached(struct judgement *j, const struct worker_sa
         return status;
     }
     const struct metrics *own = &oracle->own_error;
-    struct bound bound = bound_derive(own->max_abs_error, own->oracle_max_abs, j->item->precision);
+    struct bound bound = bound_derive(own->max_abs_error, own->oracle_max_abs, j->item->precision, j->algorithm);
     finding.passed = m.max_abs_error <= bound.value;
     finding.value = m.max_abs_error;
     finding.bound = bound.value;

@@ -32,6 +32,7 @@ struct judgement {
     struct tiling tiling; /* of the case: passes, image, places of seams */
     uint64_t graph_flops; /* of all passes */
     bool deterministic;   /* as declared */
+    char algorithm[32];   /* ... for the case's precision; "" where nothing is */
     int64_t passed_checks, failed_checks;
     char first_failure[600];
 };

@@ -29,9 +29,9 @@ static struct image_bounds choose_bounds(const struct judgement *j, const struct
         bounds.rms = bounds.largest = bounds.tile = golden_bound(own->oracle_max_abs);
         return bounds;
     }
-    bounds.rms = bound_derive(own->rms_error, own->oracle_max_abs, j->item->precision);
-    bounds.largest = bound_derive(own->max_abs_error, own->oracle_max_abs, j->item->precision);
-    bounds.tile = bound_derive(own->rms_worst_tile, own->oracle_max_abs, j->item->precision);
+    bounds.rms = bound_derive(own->rms_error, own->oracle_max_abs, j->item->precision, j->algorithm);
+    bounds.largest = bound_derive(own->max_abs_error, own->oracle_max_abs, j->item->precision, j->algorithm);
+    bounds.tile = bound_derive(own->rms_worst_tile, own->oracle_max_abs, j->item->precision, j->algorithm);
     return bounds;
 }
 
@@ -105,8 +105,8 @@ static enum vaemark_status check_tile_seams(struct judgement *j, const struct or
         return status;
     }
     if (bounds->wanted == &oracle->image_fp32) {
-        rms = bound_derive(own.rms, oracle->own_error.oracle_max_abs, j->item->precision);
-        largest = bound_derive(own.largest, oracle->own_error.oracle_max_abs, j->item->precision);
+        rms = bound_derive(own.rms, oracle->own_error.oracle_max_abs, j->item->precision, j->algorithm);
+        largest = bound_derive(own.largest, oracle->own_error.oracle_max_abs, j->item->precision, j->algorithm);
     }
     record_bounded(j, "tile-seams", found.rms, &rms, "the RMS error where tiles meet", bounds->wanted_name);
     record_bounded(j, "tile-seams/largest", found.largest, &largest, "the largest error where tiles meet",
@@ -167,7 +167,7 @@ enum vaemark_status check_same_within_bound(struct judgement *j, const char *nam
                                             const struct vaemark_tensor *wanted, const char *what,
                                             struct error *error) {
     const struct metrics *own = &j->oracle->own_error;
-    struct bound bound = bound_derive(own->max_abs_error, own->oracle_max_abs, j->item->precision);
+    struct bound bound = bound_derive(own->max_abs_error, own->oracle_max_abs, j->item->precision, j->algorithm);
     struct metrics m;
     enum vaemark_status status = metrics_compare(image, wanted, &m, error);
     if (status == VAEMARK_OK) {

@@ -116,7 +116,7 @@ static const char *compare(const struct oracle_entry *kept, const struct oracle 
         metrics_compare(&kept->fp64, &fresh->image_fp64, &twofold, NULL) != VAEMARK_OK) {
         return "different";
     }
-    double bound = bound_derive(own.max_abs_error, own.oracle_max_abs, "fp32").value;
+    double bound = bound_derive(own.max_abs_error, own.oracle_max_abs, "fp32", NULL).value;
     /* FP64 images may differ by FP64's rounding only; FP32's own error is 2^29 times as large, so this is generous. */
     return single.max_abs_error <= bound && twofold.max_abs_error <= own.max_abs_error ? "near" : "different";
 }

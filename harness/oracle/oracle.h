@@ -57,13 +57,14 @@ enum vaemark_status case_make_inputs(const struct run_case *item, uint64_t seed,
                                      struct error *error);
 
 /* The error that a decoder of this precision may have against the FP32 oracle (docs/bounds.md):
- * K x |FP32 reference - FP64| x (unit roundoff of the precision / that of FP32), but at least
- * 16 x unit roundoff x max |oracle|. */
+ * K x |FP32 reference - FP64| x (unit roundoff of the precision / that of FP32) x a factor of the algorithm, but at
+ * least 16 x unit roundoff x max |oracle|. */
 struct bound {
     double value;
-    char derivation[256];
+    char derivation[320];
 };
 /* `reference_error`: the reference's own, in the norm that is bounded (largest, RMS, RMS of the worst tile). */
-struct bound bound_derive(double reference_error, double oracle_max_abs, const char *precision);
+/* `algorithm`: as the decoder declares it for this precision, "winograd"; NULL and what is unknown: nothing special. */
+struct bound bound_derive(double reference_error, double oracle_max_abs, const char *precision, const char *algorithm);
 
 #endif

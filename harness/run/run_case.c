@@ -369,6 +369,14 @@ static void record_hello(struct judgement *j, const struct worker_hello *hello) 
     }
 }
 
+/* A decoder may say by which algorithm it computes in a precision, and is then held to that one's bound. */
+static void note_algorithm(struct judgement *j, const struct worker_hello *hello) {
+    char key[64];
+    snprintf(key, sizeof key, "algorithm.%.40s", j->item->precision);
+    const char *algorithm = json_string_value(json_object_get(hello->facts, key));
+    snprintf(j->algorithm, sizeof j->algorithm, "%s", algorithm ? algorithm : "");
+}
+
 static void judge_case(struct judgement *j, const struct run_settings *settings) {
     struct error error = {0};
     struct session_start start = {.decoder = j->item->decoder,
@@ -385,6 +393,7 @@ static void judge_case(struct judgement *j, const struct run_settings *settings)
     }
     const struct worker_hello *hello = worker_hello(j->session.worker);
     j->deterministic = hello->deterministic;
+    note_algorithm(j, hello);
     record_hello(j, hello);
     if (!hello->available) {
         set_outcome(j, "unsupported", hello->reason);

@@ -82,7 +82,8 @@ static struct scratch place_scratch(float *memory, size_t panels) {
                             .key_offsets = (size_t *)(memory + at[7])};
 }
 
-static void attention_plan(struct step *step, struct step_workspace *workspace) {
+static void attention_plan(struct step *step, int threads, struct step_workspace *workspace) {
+    (void)threads;
     workspace->shared_bytes = (keys_floats(step) + values_floats(step)) * sizeof(float);
     size_t at[SCRATCH_PARTS];
     workspace->thread_bytes = find_scratch(at, panel_count(step->output.channels)) * sizeof(float);

@@ -76,7 +76,8 @@ static void quantize_block(const struct run *run, const struct step *step, size_
     }
 }
 
-static void quantize_plan(struct step *step, struct step_workspace *workspace) {
+static void quantize_plan(struct step *step, int threads, struct step_workspace *workspace) {
+    (void)threads;
     workspace->thread_bytes = step->output.channels * PIXELS * sizeof(double);
 }
 

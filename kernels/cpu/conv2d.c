@@ -1,7 +1,7 @@
-/* Convolutions and linears, direct. A task loads the patch of inputs that its outputs need, once, with everything that
- * the operand carries (normalisation, activation, upsampling, zero padding); the taps of the kernel are then shifted
- * views of the patch, so that the reduction is one product of K = taps x channels. A linear is a 1x1 convolution over
- * one long row of pixels; groups of whole panels are convolutions side by side. */
+/* Convolutions and linears, direct, and what other forms share. A task loads the patch of inputs that its outputs need,
+ * once, with everything that the operand carries (normalisation, activation, upsampling, zero padding); the taps of the
+ * kernel are then shifted views of the patch, so that the reduction is one product of K = taps x channels. A linear is
+ * a 1x1 convolution over one long row of pixels; groups of whole panels are convolutions side by side. */
 #include <string.h>
 
 #include "kernels/cpu/conv2d.h"
@@ -26,9 +26,9 @@ static bool is_pointwise(const struct step *step) {
            step->inputs[0].upsample == 1 && (step->residual.segment_count == 0 || step->residual.upsample == 1);
 }
 
-static void plan_blocks(struct step *step) {
+void conv2d_plan_image(struct step *step) {
     struct conv2d_step *c = &step->conv2d;
-    const size_t out_panels = panel_count(step->output.channels), taps = c->kernel_height * c->kernel_width;
+    c->in_panels = panel_count(step->inputs[0].channels);
     c->in_height = step->inputs[0].height * step->inputs[0].upsample;
     c->in_width = step->inputs[0].width * step->inputs[0].upsample;
     c->out_height = step->output.height;
@@ -39,13 +39,17 @@ static void plan_blocks(struct step *step) {
         c->out_width *= c->out_height;
         c->out_height = 1;
     }
+}
+
+static void plan_blocks(struct step *step) {
+    struct conv2d_step *c = &step->conv2d;
+    const size_t out_panels = panel_count(step->output.channels), taps = c->kernel_height * c->kernel_width;
     c->block_columns = even_part(c->out_width, c->out_height == 1 ? BLOCK_PIXELS : BLOCK_COLUMNS);
     c->block_rows = even_part(c->out_height, c->block_columns < BLOCK_PIXELS ? BLOCK_PIXELS / c->block_columns : 1);
     const size_t blocks =
         step->output.images * divide_up(c->out_height, c->block_rows) * divide_up(c->out_width, c->block_columns);
     size_t parts = divide_up(WANTED_TASKS, blocks), most = divide_up(out_panels, LEAST_TASK_PANELS);
     c->block_panels = divide_up(out_panels, parts < most ? parts : most);
-    c->in_panels = panel_count(step->inputs[0].channels);
     if (step->type == &step_conv2d_depthwise) {
         c->block_panels = c->in_panels = 1;
     } else if (step->type == &step_conv2d && c->groups > 1) {
@@ -60,8 +64,10 @@ static size_t offset_floats(const struct conv2d_step *c) {
     return divide_up(bytes, LINE_BYTES) * PANEL;
 }
 
-void conv2d_plan(struct step *step, struct step_workspace *workspace) {
+void conv2d_plan(struct step *step, int threads, struct step_workspace *workspace) {
     struct conv2d_step *c = &step->conv2d;
+    (void)threads;
+    conv2d_plan_image(step);
     plan_blocks(step);
     const size_t sums = c->block_panels * c->block_rows * c->block_columns * PANEL;
     workspace->thread_bytes = (offset_floats(c) + conv2d_patch_floats(c) * c->in_panels + sums) * sizeof(float);
@@ -90,15 +96,9 @@ static void load_patch_row(float *out, const struct conv2d_task *task, size_t pa
     memset(out + (left + inside) * PANEL, 0, (count - left - inside) * LINE_BYTES);
 }
 
-static void load_patch(const struct conv2d_task *task) {
-    const struct conv2d_step *c = &task->step->conv2d;
-    const size_t rows = (task->rows - 1) * c->stride + c->kernel_height;
-    const size_t columns = (task->columns - 1) * c->stride + c->kernel_width;
-    for (size_t panel = 0; panel < c->in_panels; panel++) {
-        for (size_t row = 0; row < rows; row++) {
-            load_patch_row(task->patch + panel * conv2d_patch_floats(c) + row * conv2d_patch_columns(c) * PANEL, task,
-                           panel, row, columns);
-        }
+void conv2d_load_patch(float *patch, const struct conv2d_task *task, size_t panel, size_t rows, size_t columns) {
+    for (size_t row = 0; row < rows; row++) {
+        load_patch_row(patch + row * conv2d_patch_columns(&task->step->conv2d) * PANEL, task, panel, row, columns);
     }
 }
 
@@ -151,77 +151,90 @@ static void multiply(const struct conv2d_task *task) {
     }
 }
 
-static void store(const struct conv2d_task *task) {
+void conv2d_store_row(const struct conv2d_task *task, size_t panel, size_t row, const float *sums) {
     const struct step *step = task->step;
-    const struct conv2d_step *c = &step->conv2d;
     const struct operand *residual = step->residual.segment_count > 0 ? &step->residual : NULL;
-    const size_t factor = residual ? residual->upsample : 1;
+    const size_t factor = residual ? residual->upsample : 1, out_panel = task->panel + panel;
+    const size_t y = task->y + row, x = task->x;
     struct epilogue epilogue = {.alpha = step->alpha, .beta = step->beta, .activation = step->activation};
-    for (size_t panel = 0; panel < task->panels; panel++) {
-        const size_t out_panel = task->panel + panel;
-        float *out = operand_panel(task->run, &step->output, task->image, out_panel);
-        const float *lines = residual ? operand_panel(task->run, residual, task->image, out_panel) : NULL;
-        epilogue.bias = step->bias ? step->bias + out_panel * PANEL : NULL;
-        for (size_t row = 0; row < task->rows; row++) {
-            const size_t y = task->y + row, x = task->x;
-            if (residual) {
-                /* a pointwise step sees one row: y is 0, and x alone finds the line */
-                epilogue.residual = lines + (y / factor * residual->width + x / factor) * PANEL;
-            }
-            task->run->kernels->store_lines(out + (y * c->out_width + x) * PANEL,
-                                            task->sums + (panel * task->rows + row) * task->columns * PANEL,
-                                            task->columns, factor, x % factor, &epilogue);
-        }
+    float *out = operand_panel(task->run, &step->output, task->image, out_panel);
+    epilogue.bias = step->bias ? step->bias + out_panel * PANEL : NULL;
+    if (residual) {
+        /* a pointwise step sees one row: y is 0, and x alone finds the line */
+        epilogue.residual = operand_panel(task->run, residual, task->image, out_panel) +
+                            (y / factor * residual->width + x / factor) * PANEL;
     }
+    task->run->kernels->store_lines(out + (y * step->conv2d.out_width + x) * PANEL, sums, task->columns, factor,
+                                    x % factor, &epilogue);
 }
 
 static size_t at_most(size_t limit, size_t rest) {
     return rest < limit ? rest : limit;
 }
 
-static struct conv2d_task make_task(const struct run *run, const struct step *step, size_t index) {
+static struct conv2d_task make_task(const struct run *run, const struct step *step, size_t first_panel, size_t panels,
+                                    size_t index) {
     const struct conv2d_step *c = &step->conv2d;
-    const size_t out_panels = panel_count(step->output.channels);
-    const size_t by_panel = divide_up(out_panels, c->block_panels),
-                 by_column = divide_up(c->out_width, c->block_columns);
+    const size_t by_panel = divide_up(panels, c->block_panels), by_column = divide_up(c->out_width, c->block_columns);
     const size_t by_row = divide_up(c->out_height, c->block_rows);
-    struct conv2d_task task = {.run = run, .step = step};
+    struct conv2d_task task = {.run = run, .step = step, .first_panel = first_panel};
 
-    task.panel = index % by_panel * c->block_panels;
+    task.panels = at_most(c->block_panels, panels - index % by_panel * c->block_panels);
+    task.panel = first_panel + index % by_panel * c->block_panels;
     index /= by_panel;
     task.x = index % by_column * c->block_columns;
     index /= by_column;
     task.y = index % by_row * c->block_rows;
     task.image = index / by_row;
-    task.panels = at_most(c->block_panels, out_panels - task.panel);
     task.in_panel =
         c->in_panels < panel_count(step->inputs[0].channels) ? task.panel / c->block_panels * c->in_panels : 0;
     task.columns = at_most(c->block_columns, c->out_width - task.x);
     task.rows = at_most(c->block_rows, c->out_height - task.y);
 
-    float *scratch = run_thread_workspace(run, step);
-    task.offsets = (size_t *)scratch;
-    task.patch = scratch + offset_floats(c);
-    task.sums = task.patch + conv2d_patch_floats(c) * c->in_panels;
+    task.scratch = run_thread_workspace(run, step);
     return task;
 }
 
-void conv2d_run_tasks(const struct run *run, const struct step *step, conv2d_compute *compute) {
+void conv2d_run_tasks(const struct run *run, const struct step *step, size_t first_panel, size_t panels,
+                      conv2d_work *work) {
     const struct conv2d_step *c = &step->conv2d;
     const size_t tasks = step->output.images * divide_up(c->out_height, c->block_rows) *
-                         divide_up(c->out_width, c->block_columns) *
-                         divide_up(panel_count(step->output.channels), c->block_panels);
+                         divide_up(c->out_width, c->block_columns) * divide_up(panels, c->block_panels);
 #pragma omp parallel for num_threads(run->threads) schedule(dynamic)
     for (size_t i = 0; i < tasks; i++) {
-        struct conv2d_task task = make_task(run, step, i);
-        load_patch(&task);
-        compute(&task);
-        store(&task);
+        struct conv2d_task task = make_task(run, step, first_panel, panels, i);
+        work(&task);
     }
 }
 
+void conv2d_run_all(const struct run *run, const struct step *step, conv2d_work *work) {
+    conv2d_run_tasks(run, step, 0, panel_count(step->output.channels), work);
+}
+
+void conv2d_run_direct(struct conv2d_task *task, conv2d_compute *compute) {
+    const struct conv2d_step *c = &task->step->conv2d;
+    const size_t rows = (task->rows - 1) * c->stride + c->kernel_height;
+    const size_t columns = (task->columns - 1) * c->stride + c->kernel_width;
+    task->offsets = (size_t *)task->scratch;
+    task->patch = task->scratch + offset_floats(c);
+    task->sums = task->patch + conv2d_patch_floats(c) * c->in_panels;
+    for (size_t panel = 0; panel < c->in_panels; panel++) {
+        conv2d_load_patch(task->patch + panel * conv2d_patch_floats(c), task, panel, rows, columns);
+    }
+    compute(task);
+    for (size_t panel = 0; panel < task->panels; panel++) {
+        for (size_t row = 0; row < task->rows; row++) {
+            conv2d_store_row(task, panel, row, task->sums + (panel * task->rows + row) * task->columns * PANEL);
+        }
+    }
+}
+
+static void work(struct conv2d_task *task) {
+    conv2d_run_direct(task, multiply);
+}
+
 static void conv2d_run(const struct run *run, const struct step *step) {
-    conv2d_run_tasks(run, step, multiply);
+    conv2d_run_all(run, step, work);
 }
 
 const struct step_type step_conv2d = {

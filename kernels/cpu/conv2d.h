@@ -9,7 +9,9 @@ struct conv2d_task {
     const struct run *run;
     const struct step *step;
     size_t image, y, x, rows, columns, panel, panels;
-    size_t in_panel; /* the first that is read */
+    size_t first_panel; /* of the part of the outputs that the task belongs to */
+    size_t in_panel;    /* the first that is read */
+    float *scratch;
     size_t *offsets; /* of the blocks of one chunk within the patch */
     float *patch;    /* (input panels, patch rows, patch columns, 16) */
     float *sums;     /* (panels, rows, columns, 16) */
@@ -28,12 +30,29 @@ static inline size_t conv2d_patch_floats(const struct conv2d_step *c) {
     return conv2d_patch_rows(c) * conv2d_patch_columns(c) * PANEL;
 }
 
-void conv2d_plan(struct step *step, struct step_workspace *workspace);
+/* Sizes of the image as convolved (pointwise ones see one long row), and of what they read. */
+void conv2d_plan_image(struct step *step);
+void conv2d_plan(struct step *step, int threads, struct step_workspace *workspace);
 /* Offsets of the taps, input panel by input panel, of one chunk. */
 void conv2d_find_offsets(const struct conv2d_task *task);
 
-/* Fills in the sums of a task from its patch. */
+/* rows x columns lines of one input panel's patch, rows conv2d_patch_columns() apart. */
+void conv2d_load_patch(float *patch, const struct conv2d_task *task, size_t panel, size_t rows, size_t columns);
+/* A row of one of the task's panels through the epilogue into the output. */
+void conv2d_store_row(const struct conv2d_task *task, size_t panel, size_t row, const float *sums);
+
+/* What a thread does with a task: load, compute, store. */
+typedef void conv2d_work(struct conv2d_task *task);
+/* ... for all tasks of output panels [first_panel, first_panel + panels). */
+void conv2d_run_tasks(const struct run *run, const struct step *step, size_t first_panel, size_t panels,
+                      conv2d_work *work);
+void conv2d_run_all(const struct run *run, const struct step *step, conv2d_work *work);
+
+/* Fills in the sums of a task from its patch, which is loaded; they are stored after. */
 typedef void conv2d_compute(const struct conv2d_task *task);
-void conv2d_run_tasks(const struct run *run, const struct step *step, conv2d_compute *compute);
+void conv2d_run_direct(struct conv2d_task *task, conv2d_compute *compute);
+
+/* The m of F(m x m, 3 x 3) that costs least for this convolution, 0 where the direct form does. */
+size_t conv2d_winograd_choose(const struct step *step);
 
 #endif

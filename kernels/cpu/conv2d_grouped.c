@@ -53,12 +53,20 @@ static void multiply_grouped(const struct conv2d_task *task) {
     }
 }
 
+static void work_grouped(struct conv2d_task *task) {
+    conv2d_run_direct(task, multiply_grouped);
+}
+
+static void work_depthwise(struct conv2d_task *task) {
+    conv2d_run_direct(task, multiply_depthwise);
+}
+
 static void conv2d_grouped_run(const struct run *run, const struct step *step) {
-    conv2d_run_tasks(run, step, multiply_grouped);
+    conv2d_run_all(run, step, work_grouped);
 }
 
 static void conv2d_depthwise_run(const struct run *run, const struct step *step) {
-    conv2d_run_tasks(run, step, multiply_depthwise);
+    conv2d_run_all(run, step, work_depthwise);
 }
 
 const struct step_type step_conv2d_grouped = {

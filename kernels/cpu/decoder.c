@@ -132,7 +132,8 @@ static enum vaemark_status make_plan(struct vaemark_decoder *decoder, const stru
                                      const struct settings *settings, const struct rewriting *rewriting,
                                      struct error *error) {
     const struct passes_settings wanted = {
-        .kernels = settings->kernels, .threads = settings->threads, .tiling = settings->tiling};
+        .plan = {.kernels = settings->kernels, .threads = settings->threads, .direct = settings->strict},
+        .tiling = settings->tiling};
     struct passes *plan;
     enum vaemark_status status =
         passes_create(rewriting->graph ? rewriting->graph : decoder->graph,
@@ -192,8 +193,11 @@ static enum vaemark_status prepare_for(struct vaemark_decoder *decoder, const st
 /* ---- verbs ---- */
 
 static enum vaemark_status cpu_probe(struct vaemark_probe *probe, struct vaemark_message *message) {
-    static const struct vaemark_fact facts[] = {
-        {"layout", "panels of 16 channels (nChw16c)"}, {"precision", "fp32"}, {"threads", "OpenMP"}};
+    static const struct vaemark_fact facts[] = {{"layout", "panels of 16 channels (nChw16c)"},
+                                                {"precision", "fp32, fp32-strict"},
+                                                {"algorithm.fp32", "winograd"},
+                                                {"algorithm.fp32-strict", "direct"},
+                                                {"threads", "OpenMP"}};
     (void)message;
     *probe = (struct vaemark_probe){
         .struct_size = sizeof *probe,
@@ -304,13 +308,13 @@ static enum vaemark_status cpu_set_option(struct vaemark_decoder *decoder, const
     struct error error = {.status = VAEMARK_OK};
     struct settings settings = decoder->settings;
     enum vaemark_status status = settings_apply(&settings, decoder->vae_type, option, &error);
-    const bool same = settings.threads == decoder->settings.threads && settings.kernels == decoder->settings.kernels &&
-                      settings.fuse_qkv == decoder->settings.fuse_qkv &&
-                      settings.quantize == decoder->settings.quantize &&
-                      settings.tiling.mode == decoder->settings.tiling.mode &&
-                      settings.tiling.slicing == decoder->settings.tiling.slicing &&
-                      settings.tiling.tile == decoder->settings.tiling.tile &&
-                      settings.tiling.stride == decoder->settings.tiling.stride;
+    const bool same =
+        settings.threads == decoder->settings.threads && settings.strict == decoder->settings.strict &&
+        settings.kernels == decoder->settings.kernels && settings.fuse_qkv == decoder->settings.fuse_qkv &&
+        settings.quantize == decoder->settings.quantize && settings.tiling.mode == decoder->settings.tiling.mode &&
+        settings.tiling.slicing == decoder->settings.tiling.slicing &&
+        settings.tiling.tile == decoder->settings.tiling.tile &&
+        settings.tiling.stride == decoder->settings.tiling.stride;
     if (status == VAEMARK_OK && !same) {
         status = change_settings(decoder, &settings, &error);
     }

@@ -28,7 +28,8 @@ static size_t tasks_of(const struct step *step) {
     return divide_up(operand_pixels(&step->inputs[0]), TASK_LINES);
 }
 
-static void group_norm_plan(struct step *step, struct step_workspace *workspace) {
+static void group_norm_plan(struct step *step, int threads, struct step_workspace *workspace) {
+    (void)threads;
     const struct operand *in = &step->inputs[0];
     workspace->shared_bytes = in->images * panel_count(in->channels) * tasks_of(step) * PANEL * sizeof(struct moments);
 }

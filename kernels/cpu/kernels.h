@@ -63,6 +63,15 @@ struct depthwise {
     size_t taps, pixels;
 };
 
+/* A row of tiles of Winograd's F(m x m, 3 x 3): m x m outputs each, made of (m + 2) x (m + 2) points. */
+struct winograd_tiles {
+    size_t m; /* 2, 4 or 6 */
+    size_t count;
+    float *points;       /* of the first tile; the next is a line further */
+    size_t point_stride; /* floats */
+    size_t row_stride;   /* floats, of the image's rows */
+};
+
 struct kernel_set {
     const char *name; /* "avx2", as option isa and the trace name it */
     const char *description;
@@ -72,6 +81,14 @@ struct kernel_set {
     void (*gemm)(const struct gemm *gemm);
 
     void (*depthwise)(float *out, const struct depthwise *depthwise);
+
+    /* points = B^T d B of each tile; `in` is the patch's corner, a tile's is m lines further. */
+    void (*winograd_input)(const struct winograd_tiles *tiles, const float *in);
+    /* m rows of count * m lines = A^T points A. `doubled`: the input was nearest-upsampled by 2, with which the points
+     * of row 2 and column 2 are zero; they are not read. */
+    void (*winograd_output)(const struct winograd_tiles *tiles, float *out, bool doubled);
+    /* One block of weights, (9, 16, 16), as points: (16, 16) each, point_stride floats apart; g is G, (m + 2, 3). */
+    void (*winograd_weights)(float *out, size_t point_stride, const float *in, size_t m, const float (*g)[3]);
 
     /* sums[i] += the sum of the squares of line i. */
     void (*square_lines)(double *sums, const float *in, size_t count);

@@ -44,7 +44,8 @@ static size_t find_parts(size_t at[HEAD_PARTS], size_t panels) {
     return end;
 }
 
-static void linear_attention_plan(struct step *step, struct step_workspace *workspace) {
+static void linear_attention_plan(struct step *step, int threads, struct step_workspace *workspace) {
+    (void)threads;
     size_t at[HEAD_PARTS];
     workspace->thread_bytes = find_parts(at, panel_count(step->linear_attention.head_channels));
 }

@@ -15,8 +15,8 @@ static enum vaemark_status create_plans(struct passes *passes, const struct vaem
     enum vaemark_status status = VAEMARK_OK;
     for (int32_t i = 0; status == VAEMARK_OK && i < tiling_shape_count(&passes->tiling); i++) {
         const struct vaemark_tensors pass = tiling_shape_inputs(&passes->tiling, inputs, i, items);
-        status = plan_create(passes->tiling.tiled ? &tile : graph, packed, &pass, settings->kernels, settings->threads,
-                             &passes->plans[i], error);
+        status =
+            plan_create(passes->tiling.tiled ? &tile : graph, packed, &pass, &settings->plan, &passes->plans[i], error);
         if (status == VAEMARK_OK) {
             passes->arena_bytes = larger(passes->arena_bytes, passes->plans[i]->arena_bytes);
             passes->workspace_bytes = larger(passes->workspace_bytes, passes->plans[i]->workspace_bytes);

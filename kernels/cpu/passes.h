@@ -16,8 +16,7 @@ struct passes {
 };
 
 struct passes_settings {
-    const struct kernel_set *kernels;
-    int threads;
+    struct plan_settings plan;
     struct tiling_request tiling;
 };
 

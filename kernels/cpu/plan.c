@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "base/clock.h"
+#include "kernels/cpu/conv2d.h"
 
 /* ---- places: lifetimes, in-place steps, offsets ---- */
 
@@ -142,22 +143,34 @@ static uint64_t traffic_bytes(const struct step *step) {
     return bytes + stored_bytes(output);
 }
 
-/* "conv3x3_panel_avx2", "linear_panel_avx2", "group_norm_moments_avx2". */
+/* "conv3x3_panel_avx2", "conv3x3_winograd6_avx2", "linear_panel_avx2", "group_norm_moments_avx2". */
 static void name_kernel(struct step *step, const char *isa) {
-    const bool convolves =
-        step->type == &step_conv2d || step->type == &step_conv2d_grouped || step->type == &step_conv2d_depthwise;
+    const bool convolves = step->type == &step_conv2d || step->type == &step_conv2d_winograd ||
+                           step->type == &step_conv2d_grouped || step->type == &step_conv2d_depthwise;
     if (!convolves) {
         snprintf(step->kernel, sizeof step->kernel, "%s_%s", step->type->kernel, isa);
     } else if (strcmp(step->op, op_name(OP_LINEAR)) == 0) {
         snprintf(step->kernel, sizeof step->kernel, "linear_panel_%s", isa);
+    } else if (step->type == &step_conv2d_winograd) {
+        snprintf(step->kernel, sizeof step->kernel, "conv3x3_winograd%zu_%s", step->conv2d.winograd, isa);
     } else {
         snprintf(step->kernel, sizeof step->kernel, "conv%zux%zu_%s_%s", step->conv2d.kernel_height,
                  step->conv2d.kernel_width, step->type->kernel, isa);
     }
 }
 
-static enum vaemark_status finish_steps(struct plan *plan, const struct kernel_set *kernels, int threads,
-                                        struct error *error) {
+/* Dense 3x3 convolutions may take fewer multiplications. */
+static void choose_algorithms(struct plan *plan) {
+    for (size_t i = 0; i < plan->step_count; i++) {
+        struct step *step = &plan->steps[i];
+        if (step->type == &step_conv2d) {
+            step->conv2d.winograd = conv2d_winograd_choose(step);
+            step->type = step->conv2d.winograd > 0 ? &step_conv2d_winograd : &step_conv2d;
+        }
+    }
+}
+
+static enum vaemark_status finish_steps(struct plan *plan, const struct plan_settings *settings, struct error *error) {
     plan->trace = calloc(plan->step_count, sizeof *plan->trace);
     if (plan->trace == NULL) {
         return error_set(error, VAEMARK_OUT_OF_MEMORY, "no memory for the trace");
@@ -166,15 +179,15 @@ static enum vaemark_status finish_steps(struct plan *plan, const struct kernel_s
         struct step *step = &plan->steps[i];
         size_t wanted;
         if (step->type->plan != NULL) {
-            step->type->plan(step, &step->workspace);
+            step->type->plan(step, settings->threads, &step->workspace);
         }
-        if (__builtin_mul_overflow(step->workspace.thread_bytes, (size_t)threads, &wanted) ||
+        if (__builtin_mul_overflow(step->workspace.thread_bytes, (size_t)settings->threads, &wanted) ||
             __builtin_add_overflow(wanted, step->workspace.shared_bytes, &wanted)) {
             return error_set_at(error, VAEMARK_OUT_OF_MEMORY, step->module, "the scratch does not fit any memory");
         }
         plan->workspace_bytes = wanted > plan->workspace_bytes ? wanted : plan->workspace_bytes;
         step->bytes += traffic_bytes(step);
-        name_kernel(step, kernels->name);
+        name_kernel(step, settings->kernels->name);
         plan->trace[i] = (struct vaemark_trace_entry){
             .module = step->module, .op = step->op, .kernel = step->kernel, .flops = step->flops, .bytes = step->bytes};
     }
@@ -182,7 +195,7 @@ static enum vaemark_status finish_steps(struct plan *plan, const struct kernel_s
 }
 
 enum vaemark_status plan_create(const struct vaemark_graph *graph, const struct packed *packed,
-                                const struct vaemark_tensors *inputs, const struct kernel_set *kernels, int threads,
+                                const struct vaemark_tensors *inputs, const struct plan_settings *settings,
                                 struct plan **result, struct error *error) {
     struct shape *shapes = calloc((size_t)graph->value_count + 1, sizeof *shapes);
     struct plan *plan = calloc(1, sizeof *plan);
@@ -197,11 +210,14 @@ enum vaemark_status plan_create(const struct vaemark_graph *graph, const struct 
     if (status == VAEMARK_OK) {
         status = plan_lower(plan, graph, packed, shapes, error);
     }
+    if (status == VAEMARK_OK && !settings->direct) {
+        choose_algorithms(plan);
+    }
     if (status == VAEMARK_OK) {
         status = assign_places(plan, error);
     }
     if (status == VAEMARK_OK) {
-        status = finish_steps(plan, kernels, threads, error);
+        status = finish_steps(plan, settings, error);
     }
 cleanup:
     free(shapes);

@@ -15,10 +15,16 @@ struct plan {
     struct vaemark_trace_entry *trace; /* one a step; times are those of the last run */
 };
 
+struct plan_settings {
+    const struct kernel_set *kernels;
+    int threads;
+    bool direct; /* convolutions in their direct form only */
+};
+
 /* Compiles. VAEMARK_BAD_INPUT where the inputs do not fit the graph (graph_infer_shapes() is the judge). The plan keeps
  * pointers into graph, packed and kernels, all of which must outlive it; inputs are only looked at. */
 enum vaemark_status plan_create(const struct vaemark_graph *graph, const struct packed *packed,
-                                const struct vaemark_tensors *inputs, const struct kernel_set *kernels, int threads,
+                                const struct vaemark_tensors *inputs, const struct plan_settings *settings,
                                 struct plan **result, struct error *error);
 void plan_free(struct plan *plan);
 

@@ -17,7 +17,6 @@ static const struct vaemark_unsupported unsupported[] = {
     {NULL, "precision=fp64", NO_PRECISION},
     {NULL, "precision=fp16", NO_PRECISION},
     {NULL, "precision=bf16", NO_PRECISION},
-    {NULL, "precision=fp32-strict", NO_PRECISION},
     {NULL, "isa=avx512", "this processor lacks AVX-512"},
     {NULL, "isa=avx2", "this processor lacks AVX2 or FMA"},
 };
@@ -46,13 +45,13 @@ static enum vaemark_status refuse_unknown_value(const char *key, const char *val
 
 static enum vaemark_status apply_precision(struct settings *settings, const struct vaemark_option *option,
                                            struct error *error) {
-    static const char *const known[] = {"fp32", "fp64", "fp16", "bf16", "fp32-strict", NULL};
+    static const char *const known[] = {"fp32", "fp32-strict", "fp64", "fp16", "bf16", NULL};
     const char *value = option->value.text;
-    (void)settings;
-    if (strcmp(value, "fp32") == 0) {
+    if (strcmp(value, "fp32") == 0 || strcmp(value, "fp32-strict") == 0) {
+        settings->strict = strcmp(value, "fp32") != 0;
         return VAEMARK_OK;
     }
-    for (size_t i = 1; known[i] != NULL; i++) {
+    for (size_t i = 2; known[i] != NULL; i++) {
         if (strcmp(value, known[i]) == 0) {
             return error_set(error, VAEMARK_UNSUPPORTED_OPTION, "precision %s is not supported: %s", value,
                              NO_PRECISION);
@@ -179,7 +178,7 @@ enum vaemark_status settings_read(const struct settings *settings, const char *k
     }
     *value = (struct vaemark_option){.key = setting->key, .type = setting->type};
     if (setting->apply == apply_precision) {
-        value->value.text = "fp32";
+        value->value.text = settings->strict ? "fp32-strict" : "fp32";
     } else if (setting->apply == apply_threads) {
         value->value.integer = settings->threads;
     } else if (setting->apply == apply_isa) {

@@ -9,6 +9,7 @@
 struct settings {
     int threads; /* 1 or more */
     const struct kernel_set *kernels;
+    bool strict; /* precision fp32-strict: convolutions in their direct form only */
     bool fuse_qkv, quantize;
     struct tiling_request tiling; /* and slicing */
 };

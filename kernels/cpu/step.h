@@ -41,15 +41,17 @@ struct step_type {
     const char *kernel;   /* "attention_panel"; the trace adds the instruction set */
     bool residual_inside; /* the output may take the place of a residual that dies here */
     bool input_inside;    /* ... or of an input: the step reads a line before it writes it, and nothing after */
-    /* Chooses blocks (by shape alone, so that results do not depend on threads) and says what scratch they need. */
-    void (*plan)(struct step *step, struct step_workspace *workspace);
+    /* Chooses blocks, with which no sum may change its order (results do not depend on threads), and says what scratch
+     * they need. */
+    void (*plan)(struct step *step, int threads, struct step_workspace *workspace);
     void (*run)(const struct run *run, const struct step *step);
 };
 
-extern const struct step_type step_pack, step_unpack, step_conv2d, step_conv2d_grouped, step_conv2d_depthwise,
-    step_group_norm, step_affine, step_scale_shift, step_batch_norm, step_rms_norm, step_elementwise, step_tanh_clamp,
-    step_clamp, step_multiply, step_mix, step_avg_pool, step_subsample, step_channels_to_space, step_gather,
-    step_embedding, step_lookup, step_quantize, step_attention, step_linear_attention;
+extern const struct step_type step_pack, step_unpack, step_conv2d, step_conv2d_winograd, step_conv2d_grouped,
+    step_conv2d_depthwise, step_group_norm, step_affine, step_scale_shift, step_batch_norm, step_rms_norm,
+    step_elementwise, step_tanh_clamp, step_clamp, step_multiply, step_mix, step_avg_pool, step_subsample,
+    step_channels_to_space, step_gather, step_embedding, step_lookup, step_quantize, step_attention,
+    step_linear_attention;
 
 /* Blocks of a convolution's outputs: a task computes block_panels panels of block_rows x block_columns pixels. */
 struct conv2d_step {
@@ -58,6 +60,8 @@ struct conv2d_step {
     size_t block_rows, block_columns, block_panels;
     size_t in_panels;    /* of the input that an output reads: all of them, or its group's */
     size_t chunk_panels; /* input panels reduced by one call of the microkernel */
+    size_t winograd;     /* m of F(m x m, 3 x 3), where the step is step_conv2d_winograd */
+    size_t pass_panels;  /* of outputs whose points are in flight at a time */
 };
 
 struct step {

@@ -47,8 +47,9 @@ struct vaemark_tensor support_decode(const struct vaemark_backend *backend, stru
 void support_image_free(struct vaemark_tensor *image);
 bool support_images_identical(const struct vaemark_tensor *a, const struct vaemark_tensor *b);
 
-/* cpu against the reference in FP64. The bound is 16 times the error of the reference in FP32, which does the same sums
- * in another order, plus 4e-6 of the largest value for graphs that FP32 happens to hit exactly. */
+/* cpu against the reference in FP64, in precision fp32-strict and fp32. The bound of the first is 16 times the error of
+ * the reference in FP32, which does the same sums in another order, plus 4e-6 of the largest value for graphs that FP32
+ * happens to hit exactly; Winograd's is three times that (docs/bounds.md). */
 void graph_case_expect(const struct graph_case *c, const char *const *options, const char *name);
 
 #endif

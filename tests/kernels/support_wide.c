@@ -12,3 +12,4 @@
 #include "kernels/cpu/isa/moments.c"
 #include "kernels/cpu/isa/set.c"
 #include "kernels/cpu/isa/softmax.c"
+#include "kernels/cpu/isa/winograd.c"

@@ -106,6 +106,95 @@ Test(kernels, gemm) {
     }
 }
 
+/* ---- Winograd: the three transforms together are a 3x3 convolution ---- */
+
+enum { MOST_POINTS = 8, TILES = 3, WEIGHTS = PANEL * PANEL };
+
+/* Lagrange's basis: powers of the points over the products of their differences. */
+static void winograd_g(float g[MOST_POINTS][3], size_t m) {
+    static const double points[] = {0.0, 1.0, -1.0, 2.0, -2.0, 0.5, -0.5};
+    for (size_t i = 0; i <= m; i++) {
+        double divisor = 1.0;
+        for (size_t k = 0; k <= m; k++) {
+            divisor *= k == i ? 1.0 : points[i] - points[k];
+        }
+        for (size_t power = 0; power < 3; power++) {
+            g[i][power] = (float)(pow(points[i], (double)power) / divisor);
+        }
+    }
+    g[m + 1][0] = g[m + 1][1] = 0.0f;
+    g[m + 1][2] = 1.0f;
+}
+
+static double convolved(const float *patch, size_t row_lines, const float *weights, size_t y, size_t x, size_t lane) {
+    double sum = 0.0;
+    for (size_t tap = 0; tap < 9; tap++) {
+        for (size_t i = 0; i < PANEL; i++) {
+            sum += (double)patch[((y + tap / 3) * row_lines + x + tap % 3) * PANEL + i] *
+                   (double)weights[tap * WEIGHTS + i * PANEL + lane];
+        }
+    }
+    return sum;
+}
+
+static void check_winograd(const struct kernel_set *kernels, size_t m, bool doubled) {
+    const size_t axis = m + 2, points = axis * axis, row_lines = TILES * m + 2, stride = (TILES + 1) * PANEL;
+    float g[MOST_POINTS][3], *patch = random_lines(axis * row_lines * PANEL, m),
+                             *weights = random_lines(9 * WEIGHTS, 5);
+    float *u = random_lines(points * (WEIGHTS + PANEL), 6), *v = random_lines(points * stride, 7);
+    float *sums = random_lines(points * stride, 8), *out = random_lines(m * TILES * m * PANEL, 9);
+    for (size_t i = 0; doubled && i < axis * row_lines; i++) {
+        /* rows and columns 1 and 2, 3 and 4, ... are the same */
+        const size_t y = (i / row_lines + 1) / 2 * 2, x = (i % row_lines + 1) / 2 * 2;
+        memcpy(patch + i * PANEL, patch + ((y > 0 ? y - 1 : 0) * row_lines + (x > 0 ? x - 1 : 0)) * PANEL, LINE_BYTES);
+    }
+    winograd_g(g, m);
+    kernels->winograd_weights(u, WEIGHTS + PANEL, weights, m, (const float(*)[3])g);
+    kernels->winograd_input(
+        &(struct winograd_tiles){
+            .m = m, .count = TILES, .points = v, .point_stride = stride, .row_stride = row_lines * PANEL},
+        patch);
+    for (size_t point = 0; point < points; point++) {
+        const bool zero = doubled && (point / axis == 2 || point % axis == 2);
+        for (size_t i = 0; i < TILES * PANEL; i++) {
+            double sum = 0.0;
+            for (size_t k = 0; k < PANEL; k++) {
+                const float input = v[point * stride + i / PANEL * PANEL + k];
+                cr_assert(!zero || input == 0.0f, "%s, m = %zu: point %zu is %g, not zero", kernels->name, m, point,
+                          (double)input);
+                sum += (double)input * (double)u[point * (WEIGHTS + PANEL) + k * PANEL + i % PANEL];
+            }
+            sums[point * stride + i] = zero ? NAN : (float)sum;
+        }
+    }
+    kernels->winograd_output(
+        &(struct winograd_tiles){
+            .m = m, .count = TILES, .points = sums, .point_stride = stride, .row_stride = TILES * m * PANEL},
+        out, doubled);
+    for (size_t i = 0; i < m * TILES * m * PANEL; i++) {
+        const size_t line = i / PANEL, y = line / (TILES * m), x = line % (TILES * m);
+        /* 144 products, and what the constants of the points amplify: the largest are 4 x 8, and 5.25 x 32 for m = 6 */
+        const double bound = 144 * (m == 2 ? 1 : m == 4 ? 4 : 12) * (double)FLT_EPSILON;
+        expect_close((double)out[i], convolved(patch, row_lines, weights, y, x, i % PANEL), bound, "winograd",
+                     kernels->name);
+    }
+    free(out);
+    free(sums);
+    free(v);
+    free(u);
+    free(weights);
+    free(patch);
+}
+
+Test(kernels, winograd) {
+    FOR_EACH_SET(kernels) {
+        for (size_t m = 2; m <= 6; m += 2) {
+            check_winograd(kernels, m, false);
+            check_winograd(kernels, m, true);
+        }
+    }
+}
+
 Test(kernels, depthwise) {
     FOR_EACH_SET(kernels) {
         for (size_t i = 0; i < 24; i++) {

@@ -96,16 +96,16 @@ typedef void gemm_tile_function(const struct gemm *g, const float *a, const floa
 #if GEMM_PANELS == 2
 TILES(1)
 TILES(2)
-static gemm_tile_function *const tiles[2][2][GEMM_PIXELS] = {{{ROWS(1, )}, {ROWS(2, )}},
-                                                             {{ROWS(1, _strided)}, {ROWS(2, _strided)}}};
+static gemm_tile_function *const instances[2][2][GEMM_PIXELS] = {{{ROWS(1, )}, {ROWS(2, )}},
+                                                                 {{ROWS(1, _strided)}, {ROWS(2, _strided)}}};
 #else
 TILES(1)
-static gemm_tile_function *const tiles[2][1][GEMM_PIXELS] = {{{ROWS(1, )}}, {{ROWS(1, _strided)}}};
+static gemm_tile_function *const instances[2][1][GEMM_PIXELS] = {{{ROWS(1, )}}, {{ROWS(1, _strided)}}};
 #endif
 
 void VARIANT(gemm_panel)(const struct gemm *g) {
     const size_t groups = (g->pixels + GEMM_PIXELS - 1) / GEMM_PIXELS;
-    gemm_tile_function *const(*by_panels)[GEMM_PIXELS] = tiles[g->a_pixel_stride != PANEL];
+    gemm_tile_function *const(*by_panels)[GEMM_PIXELS] = instances[g->a_pixel_stride != PANEL];
     for (size_t panel = 0; panel < g->panels; panel += GEMM_PANELS) {
         size_t panels = g->panels - panel < GEMM_PANELS ? g->panels - panel : GEMM_PANELS;
         for (size_t group = 0; group < groups; group++) {

@@ -1,0 +1,280 @@
+/* 3x3 convolutions of stride 1 with fewer multiplications: Winograd's F(m x m, 3 x 3) (isa/winograd.c), m = 2, 4 or 6.
+ *
+ * Weights are transformed at each decode, a part of the output channels at a time: 1 to 2 % of the time instead of five
+ * to seven times the memory. A task takes a block of tiles and does everything with it alone: the patch of each input
+ * panel is loaded once, with all that the operand carries, and transformed; each point is a product of (tiles x input
+ * channels) by (input channels x output channels); points of a few output panels are transformed back and stored
+ * through the epilogue. Tiles do not see each other, so that blocks and threads change no result. */
+#include <string.h>
+
+#include "kernels/cpu/conv2d.h"
+
+enum {
+    MOST_POINTS = 8,
+    CHUNK_BLOCKS = 16,       /* blocks of 16 x 16 weights a call of the microkernel: 16 KiB in the first cache */
+    BLOCK_TILE_COLUMNS = 16, /* a row of tiles is written line by line: not too short */
+    WIDE_PANELS = 32,        /* from 512 input channels on, */
+    WIDE_TILES = 128,
+    TILES = 64, /* ... blocks are larger: all weights are read once a block; */
+    NARROW_PANELS = 4,
+    NARROW_TILES = 32,     /* ... up to 64 channels they are smaller, to stay in cache */
+    PASS_PANELS = 4,       /* outputs whose points stay in cache */
+    PAD_FLOATS = 3 * PANEL /* between points: an odd number of lines, or all of them share a cache set */
+};
+
+#define PART_WEIGHT_BYTES ((size_t)36 << 20) /* of transformed weights at a time */
+
+struct winograd_sizes {
+    size_t m, points, in_panels, part_panels, block_tiles;
+    size_t weight_stride, input_stride, output_stride; /* floats from point to point */
+};
+
+static size_t at_most(size_t limit, size_t value) {
+    return value < limit ? value : limit;
+}
+
+static size_t part_panels(size_t m, size_t in_panels, size_t out_panels) {
+    const size_t panel_bytes = (m + 2) * (m + 2) * in_panels * PANEL * LINE_BYTES;
+    const size_t most = PART_WEIGHT_BYTES / panel_bytes > 0 ? PART_WEIGHT_BYTES / panel_bytes : 1;
+    return divide_up(out_panels, divide_up(out_panels, most));
+}
+
+static struct winograd_sizes sizes_of(const struct step *step) {
+    const struct conv2d_step *c = &step->conv2d;
+    const size_t m = c->winograd;
+    struct winograd_sizes s = {.m = m, .points = (m + 2) * (m + 2), .in_panels = c->in_panels};
+    s.part_panels = part_panels(m, c->in_panels, panel_count(step->output.channels));
+    s.block_tiles = c->block_rows / m * (c->block_columns / m);
+    s.weight_stride = s.part_panels * c->in_panels * PANEL * PANEL + PAD_FLOATS;
+    s.input_stride = c->in_panels * s.block_tiles * PANEL + PAD_FLOATS;
+    s.output_stride = c->pass_panels * s.block_tiles * PANEL + PAD_FLOATS;
+    return s;
+}
+
+/* ---- choice ---- */
+
+/* What one form costs, in lines of multiply-adds; transforms count what they load, add and store. */
+static double cost_of(size_t m, double rows, double columns, double in_panels, double out_panels) {
+    static const double INPUT[] = {[2] = 80, [4] = 300, [6] = 700}, OUTPUT[] = {[2] = 70, [4] = 210, [6] = 520};
+    const double points = (double)((m + 2) * (m + 2)), products = points * in_panels * PANEL * out_panels;
+    const double tiles = rows * columns;
+    return tiles * (products + INPUT[m] * in_panels + OUTPUT[m] * out_panels) + 10.0 * products;
+}
+
+size_t conv2d_winograd_choose(const struct step *step) {
+    const struct conv2d_step *c = &step->conv2d;
+    const struct operand *in = &step->inputs[0], *out = &step->output;
+    const double in_panels = (double)panel_count(in->channels), out_panels = (double)panel_count(out->channels);
+    const double images = (double)out->images;
+    double least = images * (double)operand_pixels(out) * 9.0 * in_panels * PANEL * out_panels;
+    size_t chosen = 0;
+    if (c->kernel_height != 3 || c->kernel_width != 3 || c->stride != 1 || c->padding != 1 || c->groups != 1 ||
+        in->channels < PANEL || out->channels < PANEL) {
+        return 0;
+    }
+    for (size_t m = 2; m <= 6; m += 2) {
+        const double cost = cost_of(m, images * (double)divide_up(out->height, m), (double)divide_up(out->width, m),
+                                    in_panels, out_panels);
+        if (cost < least) {
+            least = cost;
+            chosen = m;
+        }
+    }
+    return chosen;
+}
+
+/* ---- plan ---- */
+
+/* Rows of tiles a block: as many as fit `most`, fewer where threads would wait for the last block. */
+static size_t choose_block_rows(size_t tile_rows, size_t most, size_t other_blocks, size_t threads) {
+    size_t best = 1, least = SIZE_MAX;
+    for (size_t rows = at_most(tile_rows, most); rows >= 1; rows--) {
+        /* a row more for the halo and the weights that each block reads */
+        const size_t turns = divide_up(divide_up(tile_rows, rows) * other_blocks, threads) * (rows + 1);
+        if (turns < least) {
+            least = turns;
+            best = rows;
+        }
+    }
+    return best;
+}
+
+static void plan_blocks(struct step *step, size_t threads) {
+    struct conv2d_step *c = &step->conv2d;
+    const size_t m = c->winograd, out_panels = panel_count(step->output.channels);
+    const size_t tile_rows = divide_up(c->out_height, m), tile_columns = divide_up(c->out_width, m);
+    const size_t part = part_panels(m, c->in_panels, out_panels);
+    size_t tiles = c->in_panels >= WIDE_PANELS ? WIDE_TILES : c->in_panels > NARROW_PANELS ? TILES : NARROW_TILES;
+    if (m == 2) {
+        tiles *= 2;
+    }
+    const size_t columns = divide_up(tile_columns, divide_up(tile_columns, BLOCK_TILE_COLUMNS));
+    const size_t across = step->output.images * divide_up(tile_columns, columns);
+    const size_t rows = choose_block_rows(tile_rows, tiles / columns > 0 ? tiles / columns : 1, across, threads);
+    const size_t blocks = across * divide_up(tile_rows, rows);
+    c->block_columns = columns * m;
+    c->block_rows = rows * m;
+    c->block_panels = divide_up(part, at_most(divide_up(threads, blocks), divide_up(part, PASS_PANELS)));
+    c->pass_panels = c->in_panels >= WIDE_PANELS ? c->block_panels : at_most(PASS_PANELS, c->block_panels);
+}
+
+static size_t offset_floats(const struct conv2d_step *c) {
+    return divide_up(c->in_panels * sizeof(size_t), LINE_BYTES) * PANEL;
+}
+
+static void conv2d_winograd_plan(struct step *step, int threads, struct step_workspace *workspace) {
+    struct conv2d_step *c = &step->conv2d;
+    conv2d_plan_image(step);
+    plan_blocks(step, (size_t)threads);
+    const struct winograd_sizes s = sizes_of(step);
+    const size_t thread_floats =
+        offset_floats(c) + conv2d_patch_floats(c) + s.points * (s.input_stride + s.output_stride);
+    workspace->shared_bytes = s.points * s.weight_stride * sizeof(float);
+    workspace->thread_bytes = thread_floats * sizeof(float);
+}
+
+/* ---- run ---- */
+
+/* G: the powers 0 to 2 of each point over prod_{q != p} (p - q); of infinity the highest power alone. */
+static void find_g(float g[MOST_POINTS][3], size_t m) {
+    static const double points[MOST_POINTS - 1] = {0.0, 1.0, -1.0, 2.0, -2.0, 0.5, -0.5};
+    for (size_t i = 0; i <= m; i++) {
+        double divisor = 1.0;
+        for (size_t k = 0; k <= m; k++) {
+            divisor *= k == i ? 1.0 : points[i] - points[k];
+        }
+        g[i][0] = (float)(1.0 / divisor);
+        g[i][1] = (float)(points[i] / divisor);
+        g[i][2] = (float)(points[i] * points[i] / divisor);
+    }
+    g[m + 1][0] = g[m + 1][1] = 0.0f;
+    g[m + 1][2] = 1.0f;
+}
+
+/* (points, panels, input panels, 16, 16) of a part of the outputs. */
+static void transform_weights(const struct run *run, const struct step *step, size_t first, size_t panels) {
+    const struct winograd_sizes s = sizes_of(step);
+    float *weights = run_shared_workspace(run), g[MOST_POINTS][3];
+    find_g(g, s.m);
+#pragma omp parallel for num_threads(run->threads) schedule(static)
+    for (size_t i = 0; i < panels * s.in_panels; i++) {
+        run->kernels->winograd_weights(weights + i * PANEL * PANEL, s.weight_stride,
+                                       step->weight + (first * s.in_panels + i) * 9 * PANEL * PANEL, s.m,
+                                       (const float(*)[3])g);
+    }
+}
+
+/* A task's tiles and scratch. */
+struct block {
+    const struct conv2d_task *task;
+    struct winograd_sizes sizes;
+    size_t tile_rows, tile_columns, tiles;
+    bool doubled;
+    size_t *offsets;                 /* of the input panels of a point */
+    float *patch, *inputs, *outputs; /* one panel's lines; (points, panels, tiles, 16) */
+};
+
+static struct block find_block(const struct conv2d_task *task) {
+    const struct conv2d_step *c = &task->step->conv2d;
+    struct block b = {.task = task, .sizes = sizes_of(task->step)};
+    b.tile_rows = divide_up(task->rows, b.sizes.m);
+    b.tile_columns = divide_up(task->columns, b.sizes.m);
+    b.tiles = b.tile_rows * b.tile_columns;
+    b.doubled = task->step->inputs[0].upsample == 2;
+    b.offsets = (size_t *)task->scratch;
+    b.patch = task->scratch + offset_floats(c);
+    b.inputs = b.patch + conv2d_patch_floats(c);
+    b.outputs = b.inputs + b.sizes.points * b.sizes.input_stride;
+    for (size_t panel = 0; panel < c->in_panels; panel++) {
+        b.offsets[panel] = panel * b.tiles * PANEL;
+    }
+    return b;
+}
+
+static void transform_inputs(const struct block *b) {
+    const size_t m = b->sizes.m, row_stride = conv2d_patch_columns(&b->task->step->conv2d) * PANEL;
+    struct winograd_tiles tiles = {
+        .m = m, .count = b->tile_columns, .point_stride = b->sizes.input_stride, .row_stride = row_stride};
+    for (size_t panel = 0; panel < b->sizes.in_panels; panel++) {
+        conv2d_load_patch(b->patch, b->task, panel, b->tile_rows * m + 2, b->tile_columns * m + 2);
+        for (size_t row = 0; row < b->tile_rows; row++) {
+            tiles.points = b->inputs + (panel * b->tiles + row * b->tile_columns) * PANEL;
+            b->task->run->kernels->winograd_input(&tiles, b->patch + row * m * row_stride);
+        }
+    }
+}
+
+static bool is_zero(const struct block *b, size_t point) {
+    const size_t axis = b->sizes.m + 2;
+    return b->doubled && (point / axis == 2 || point % axis == 2);
+}
+
+/* Points of output panels [panel, panel + panels) of the task. */
+static void multiply(const struct block *b, size_t panel, size_t panels) {
+    const struct winograd_sizes *s = &b->sizes;
+    const float *weights = run_shared_workspace(b->task->run);
+    struct gemm gemm = {
+        .c_panel_stride = b->tiles * PANEL,
+        .a_pixel_stride = PANEL,
+        .b_panel_stride = s->in_panels * PANEL * PANEL,
+        .depth = PANEL,
+        .pixels = b->tiles,
+        .panels = panels,
+    };
+    weights += (b->task->panel + panel - b->task->first_panel) * gemm.b_panel_stride;
+    for (size_t point = 0; point < s->points; point++) {
+        if (is_zero(b, point)) {
+            continue;
+        }
+        gemm.a = b->inputs + point * s->input_stride;
+        gemm.c = b->outputs + point * s->output_stride;
+        for (size_t first = 0; first < s->in_panels; first += CHUNK_BLOCKS) {
+            gemm.block_count = at_most(CHUNK_BLOCKS, s->in_panels - first);
+            gemm.a_offsets = b->offsets + first;
+            gemm.b = weights + point * s->weight_stride + first * PANEL * PANEL;
+            gemm.accumulate = first > 0;
+            b->task->run->kernels->gemm(&gemm);
+        }
+    }
+}
+
+/* `panel` is the task's, `place` where its points are. The patch is free by now: rows of lines go there. */
+static void transform_outputs(const struct block *b, size_t panel, size_t place) {
+    const size_t m = b->sizes.m;
+    struct winograd_tiles tiles = {.m = m,
+                                   .count = b->tile_columns,
+                                   .point_stride = b->sizes.output_stride,
+                                   .row_stride = b->tile_columns * m * PANEL};
+    for (size_t row = 0; row < b->tile_rows; row++) {
+        tiles.points = b->outputs + (place * b->tiles + row * b->tile_columns) * PANEL;
+        b->task->run->kernels->winograd_output(&tiles, b->patch, b->doubled);
+        for (size_t y = 0; y < m && row * m + y < b->task->rows; y++) {
+            conv2d_store_row(b->task, panel, row * m + y, b->patch + y * tiles.row_stride);
+        }
+    }
+}
+
+static void work(struct conv2d_task *task) {
+    const struct block b = find_block(task);
+    const size_t pass = task->step->conv2d.pass_panels;
+    transform_inputs(&b);
+    for (size_t panel = 0; panel < task->panels; panel += pass) {
+        const size_t panels = at_most(pass, task->panels - panel);
+        multiply(&b, panel, panels);
+        for (size_t i = 0; i < panels; i++) {
+            transform_outputs(&b, panel + i, i);
+        }
+    }
+}
+
+static void conv2d_winograd_run(const struct run *run, const struct step *step) {
+    const size_t out_panels = panel_count(step->output.channels), part = sizes_of(step).part_panels;
+    for (size_t first = 0; first < out_panels; first += part) {
+        const size_t panels = at_most(part, out_panels - first);
+        transform_weights(run, step, first, panels);
+        conv2d_run_tasks(run, step, first, panels, work);
+    }
+}
+
+const struct step_type step_conv2d_winograd = {
+    .kernel = "winograd", .residual_inside = true, .plan = conv2d_winograd_plan, .run = conv2d_winograd_run};

@@ -1,0 +1,202 @@
+/* Winograd's minimal filtering F(m x m, 3 x 3), m = 2, 4 or 6: y = A^T [(G g G^T) . (B^T d B)] A. (Winograd:
+ * "Arithmetic Complexity of Computations", 1980; Lavin and Gray: "Fast Algorithms for Convolutional Neural Networks",
+ * 2015.)
+ *
+ * Points are 0, 1, -1, 2, -2, 1/2, -1/2 and infinity, as many as m + 2 asks for: powers of two keep the constants
+ * exact, and other sets err more. Rows of B^T are the polynomials prod_{q != p} (x - q) as they are; 1 / prod_{q != p}
+ * (p - q) sits in G (../conv2d_winograd.c), so that rows of A^T are the powers of p.
+ *
+ * On a line that nearest upsampling doubled, (a, b, b, c, c, d), the row of point -1 is zero: of m = 4, 25 of 36
+ * products remain, of m = 6, 49 of 64. What is `doubled` leaves them out on the way back.
+ *
+ * Each transform is one inlined function with m a constant, of a part of a line as wide as a vector. */
+#include "kernels/cpu/isa/isa.h"
+
+enum { MOST_POINTS = 8, MINUS_ONE = 2 };
+
+/* v = B^T d */
+ALWAYS_INLINE void transform_input(const size_t m, vec *v, const vec *d) {
+    if (m == 2) {
+        v[0] = d[2] - d[0];
+        v[1] = d[1] + d[2];
+        v[2] = d[2] - d[1];
+        v[3] = d[3] - d[1];
+        return;
+    }
+    if (m == 4) {
+        const vec even = d[4] - 4.0f * d[2], odd = d[3] - 4.0f * d[1];
+        const vec even2 = d[4] - d[2], odd2 = d[3] - d[1];
+        v[0] = 4.0f * d[0] + (d[4] - 5.0f * d[2]);
+        v[1] = even + odd;
+        v[2] = even - odd;
+        v[3] = even2 + 2.0f * odd2;
+        v[4] = even2 - 2.0f * odd2;
+        v[5] = 4.0f * d[1] + (d[5] - 5.0f * d[3]);
+        return;
+    }
+    v[0] = (5.25f * d[2] + (d[6] - 5.25f * d[4])) - d[0];
+    v[7] = (5.25f * d[3] + (d[7] - 5.25f * d[5])) - d[1];
+    vec even = d[2] + (d[6] - 4.25f * d[4]), odd = d[1] + (d[5] - 4.25f * d[3]);
+    v[1] = even + odd;
+    v[2] = even - odd;
+    even = 0.25f * d[2] + (d[6] - 1.25f * d[4]);
+    odd = 0.25f * d[1] + (d[5] - 1.25f * d[3]);
+    v[3] = even + 2.0f * odd;
+    v[4] = even - 2.0f * odd;
+    even = 4.0f * d[2] + (d[6] - 5.0f * d[4]);
+    odd = 4.0f * d[1] + (d[5] - 5.0f * d[3]);
+    v[5] = even + 0.5f * odd;
+    v[6] = even - 0.5f * odd;
+}
+
+/* y = A^T p */
+ALWAYS_INLINE void transform_output(const size_t m, const bool doubled, vec *y, const vec *p) {
+    vec sum1 = p[1], difference1 = p[1];
+    if (!doubled) {
+        sum1 += p[2];
+        difference1 -= p[2];
+    }
+    if (m == 2) {
+        y[0] = p[0] + sum1;
+        y[1] = difference1 + p[3];
+        return;
+    }
+    const vec sum2 = p[3] + p[4], difference2 = p[3] - p[4];
+    if (m == 4) {
+        y[0] = p[0] + sum1 + sum2;
+        y[1] = 2.0f * difference2 + difference1;
+        y[2] = 4.0f * sum2 + sum1;
+        y[3] = 8.0f * difference2 + (difference1 + p[5]);
+        return;
+    }
+    const vec sum3 = p[5] + p[6], difference3 = p[5] - p[6];
+    y[0] = (p[0] + sum1) + (sum2 + sum3);
+    y[1] = 0.5f * difference3 + (2.0f * difference2 + difference1);
+    y[2] = 0.25f * sum3 + (4.0f * sum2 + sum1);
+    y[3] = 0.125f * difference3 + (8.0f * difference2 + difference1);
+    y[4] = 0.0625f * sum3 + (16.0f * sum2 + sum1);
+    y[5] = 0.03125f * difference3 + (32.0f * difference2 + (difference1 + p[7]));
+}
+
+/* ---- weights ---- */
+
+ALWAYS_INLINE void weight_line(const size_t m, float *out, size_t point_stride, const float *in, const float (*g)[3]) {
+    vec middle[MOST_POINTS][3];
+    for (size_t i = 0; i < m + 2; i++) {
+        UNROLLED(x, 3) {
+            middle[i][x] =
+                g[i][2] * vec_load(in + (6 + x) * PANEL * PANEL) +
+                (g[i][1] * vec_load(in + (3 + x) * PANEL * PANEL) + g[i][0] * vec_load(in + x * PANEL * PANEL));
+        }
+    }
+    for (size_t i = 0; i < m + 2; i++) {
+        for (size_t j = 0; j < m + 2; j++) {
+            vec_store(out + (i * (m + 2) + j) * point_stride,
+                      g[j][2] * middle[i][2] + (g[j][1] * middle[i][1] + g[j][0] * middle[i][0]));
+        }
+    }
+}
+
+ALWAYS_INLINE void weight_block(const size_t m, float *out, size_t point_stride, const float *in, const float (*g)[3]) {
+    for (size_t lane = 0; lane < PANEL * PANEL; lane += VECTOR_LANES) {
+        weight_line(m, out + lane, point_stride, in + lane, g);
+    }
+}
+
+void VARIANT(winograd_weights)(float *out, size_t point_stride, const float *in, size_t m, const float (*g)[3]) {
+    if (m == 2) {
+        weight_block(2, out, point_stride, in, g);
+    } else if (m == 4) {
+        weight_block(4, out, point_stride, in, g);
+    } else {
+        weight_block(6, out, point_stride, in, g);
+    }
+}
+
+/* ---- inputs ---- */
+
+ALWAYS_INLINE void input_tile(const size_t m, float *out, size_t point_stride, const float *in, size_t row_stride) {
+    vec middle[MOST_POINTS][MOST_POINTS], v[MOST_POINTS];
+    for (size_t x = 0; x < m + 2; x++) {
+        vec d[MOST_POINTS];
+        UNROLLED(y, m + 2) {
+            d[y] = vec_load(in + y * row_stride + x * PANEL);
+        }
+        transform_input(m, v, d);
+        UNROLLED(y, m + 2) {
+            middle[y][x] = v[y];
+        }
+    }
+    for (size_t y = 0; y < m + 2; y++) {
+        transform_input(m, v, middle[y]);
+        UNROLLED(x, m + 2) {
+            vec_store(out + (y * (m + 2) + x) * point_stride, v[x]);
+        }
+    }
+}
+
+ALWAYS_INLINE void input_tiles(const size_t m, const struct winograd_tiles *tiles, const float *in) {
+    for (size_t tile = 0; tile < tiles->count; tile++) {
+        for (size_t lane = 0; lane < PANEL; lane += VECTOR_LANES) {
+            input_tile(m, tiles->points + tile * PANEL + lane, tiles->point_stride, in + tile * m * PANEL + lane,
+                       tiles->row_stride);
+        }
+    }
+}
+
+void VARIANT(winograd_input)(const struct winograd_tiles *tiles, const float *in) {
+    if (tiles->m == 2) {
+        input_tiles(2, tiles, in);
+    } else if (tiles->m == 4) {
+        input_tiles(4, tiles, in);
+    } else {
+        input_tiles(6, tiles, in);
+    }
+}
+
+/* ---- outputs ---- */
+
+ALWAYS_INLINE void output_tile(const size_t m, const bool doubled, float *out, size_t row_stride, const float *in,
+                               size_t point_stride) {
+    vec middle[MOST_POINTS][MOST_POINTS], y[MOST_POINTS];
+    for (size_t i = 0; i < m + 2; i++) {
+        vec p[MOST_POINTS];
+        if (doubled && i == MINUS_ONE) {
+            continue;
+        }
+        UNROLLED(k, m + 2) {
+            if (!(doubled && k == MINUS_ONE)) {
+                p[k] = vec_load(in + (k * (m + 2) + i) * point_stride);
+            }
+        }
+        transform_output(m, doubled, y, p);
+        UNROLLED(k, m) {
+            middle[k][i] = y[k];
+        }
+    }
+    for (size_t row = 0; row < m; row++) {
+        transform_output(m, doubled, y, middle[row]);
+        UNROLLED(k, m) {
+            vec_store(out + row * row_stride + k * PANEL, y[k]);
+        }
+    }
+}
+
+ALWAYS_INLINE void output_tiles(const size_t m, const bool doubled, const struct winograd_tiles *tiles, float *out) {
+    for (size_t tile = 0; tile < tiles->count; tile++) {
+        for (size_t lane = 0; lane < PANEL; lane += VECTOR_LANES) {
+            output_tile(m, doubled, out + tile * m * PANEL + lane, tiles->row_stride,
+                        tiles->points + tile * PANEL + lane, tiles->point_stride);
+        }
+    }
+}
+
+void VARIANT(winograd_output)(const struct winograd_tiles *tiles, float *out, bool doubled) {
+    if (tiles->m == 2) {
+        doubled ? output_tiles(2, true, tiles, out) : output_tiles(2, false, tiles, out);
+    } else if (tiles->m == 4) {
+        doubled ? output_tiles(4, true, tiles, out) : output_tiles(4, false, tiles, out);
+    } else {
+        doubled ? output_tiles(6, true, tiles, out) : output_tiles(6, false, tiles, out);
+    }
+}
