@@ -57,6 +57,9 @@ static void plan_blocks(struct step *step) {
         c->in_panels /= c->groups;
     }
     c->chunk_panels = taps < CHUNK_BLOCKS ? CHUNK_BLOCKS / taps : 1;
+    if (step->type == &step_conv2d_narrow) {
+        c->chunk_panels = c->in_panels; /* its weights are few: all at once */
+    }
 }
 
 static size_t offset_floats(const struct conv2d_step *c) {
@@ -237,5 +240,15 @@ static void conv2d_run(const struct run *run, const struct step *step) {
     conv2d_run_all(run, step, work);
 }
 
-const struct step_type step_conv2d = {
-    .kernel = "panel", .residual_inside = true, .plan = conv2d_plan, .run = conv2d_run};
+/* A task that computes all output channels of its pixels has read them all. Images lie at other places where they have
+ * fewer channels. */
+static bool conv2d_pixel_inside(const struct step *step) {
+    return is_pointwise(step) && step->conv2d.groups == 1 && step->output.images == 1 &&
+           step->conv2d.block_panels == panel_count(step->output.channels);
+}
+
+const struct step_type step_conv2d = {.kernel = "panel",
+                                      .residual_inside = true,
+                                      .pixel_inside = conv2d_pixel_inside,
+                                      .plan = conv2d_plan,
+                                      .run = conv2d_run};

@@ -29,7 +29,7 @@ struct vaemark_decoder {
     struct rewriting rewriting; /* all NULL while the graph is the model's */
 
     struct passes *plan; /* NULL until prepared */
-    void *arena, *workspace;
+    void *arena;
     struct vaemark_tensor input_items[MAX_INPUTS]; /* what the plan is for; data is NULL */
     struct vaemark_tensors inputs;
 };
@@ -75,29 +75,18 @@ static enum vaemark_status rewriting_create(const struct vaemark_decoder *decode
 
 /* ---- plan and memory ---- */
 
-static void *allocate(struct vaemark_decoder *decoder, size_t size_bytes, enum vaemark_memory_class memory_class) {
-    return size_bytes == 0 ? NULL : decoder->host.allocate(decoder->host.user, size_bytes, LINE_BYTES, memory_class);
-}
-
 static void release_memory(struct vaemark_decoder *decoder) {
-    if (decoder->workspace != NULL) {
-        decoder->host.release(decoder->host.user, decoder->workspace);
-    }
     if (decoder->arena != NULL) {
         decoder->host.release(decoder->host.user, decoder->arena);
     }
-    decoder->arena = decoder->workspace = NULL;
+    decoder->arena = NULL;
 }
 
 static bool allocate_memory(struct vaemark_decoder *decoder, const struct passes *plan) {
-    decoder->arena = allocate(decoder, plan->arena_bytes, VAEMARK_MEMORY_ACTIVATIONS);
-    decoder->workspace = allocate(decoder, plan->workspace_bytes, VAEMARK_MEMORY_WORKSPACE);
-    const bool allocated = (decoder->arena != NULL || plan->arena_bytes == 0) &&
-                           (decoder->workspace != NULL || plan->workspace_bytes == 0);
-    if (!allocated) {
-        release_memory(decoder);
-    }
-    return allocated;
+    decoder->arena = plan->arena_bytes == 0 ? NULL
+                                            : decoder->host.allocate(decoder->host.user, plan->arena_bytes, LINE_BYTES,
+                                                                     VAEMARK_MEMORY_ACTIVATIONS);
+    return decoder->arena != NULL || plan->arena_bytes == 0;
 }
 
 static void drop_plan(struct vaemark_decoder *decoder) {
@@ -111,14 +100,14 @@ static void drop_plan(struct vaemark_decoder *decoder) {
  * back what it had; where even that fails, the decoder is merely unprepared. */
 static enum vaemark_status swap_plan(struct vaemark_decoder *decoder, struct passes *plan, struct error *error) {
     const struct passes *old = decoder->plan;
-    if (old == NULL || old->arena_bytes != plan->arena_bytes || old->workspace_bytes != plan->workspace_bytes) {
+    if (old == NULL || old->arena_bytes != plan->arena_bytes) {
         release_memory(decoder);
         if (!allocate_memory(decoder, plan)) {
             if (old != NULL && !allocate_memory(decoder, old)) {
                 drop_plan(decoder);
             }
-            error_set(error, VAEMARK_OUT_OF_MEMORY, "no memory for %zu bytes of activations and %zu of workspace",
-                      plan->arena_bytes, plan->workspace_bytes);
+            error_set(error, VAEMARK_OUT_OF_MEMORY, "no memory for %zu bytes of activations and scratch",
+                      plan->arena_bytes);
             passes_free(plan);
             return VAEMARK_OUT_OF_MEMORY;
         }
@@ -381,7 +370,6 @@ static enum vaemark_status cpu_decode(struct vaemark_decoder *decoder, const str
         const struct run run = {.kernels = decoder->settings.kernels,
                                 .threads = decoder->settings.threads,
                                 .arena = decoder->arena,
-                                .workspace = decoder->workspace,
                                 .inputs = inputs,
                                 .image = image};
         passes_run(decoder->plan, &run);
@@ -397,7 +385,6 @@ static enum vaemark_status cpu_memory(struct vaemark_decoder *decoder, struct va
         packed_size_bytes(decoder->packed) + packed_size_bytes(decoder->rewriting.packed);
     if (decoder->plan != NULL) {
         memory->planned_bytes[VAEMARK_MEMORY_ACTIVATIONS] = decoder->plan->arena_bytes;
-        memory->planned_bytes[VAEMARK_MEMORY_WORKSPACE] = decoder->plan->workspace_bytes;
     }
     return VAEMARK_OK;
 }

@@ -14,7 +14,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 
-enum { PANEL = 16, LINE_BYTES = 64 };
+enum { PANEL = 16, LINE_BYTES = 64, NARROW_OUTPUTS = 4 };
 
 /* Activations that loaders and epilogues can apply on the way. */
 enum activation { ACTIVATION_NONE = 0, ACTIVATION_SILU, ACTIVATION_RELU };
@@ -63,6 +63,18 @@ struct depthwise {
     size_t taps, pixels;
 };
 
+/* out[pixel][o] = sum over blocks and lanes of in[offsets[block] + pixel * pixel_stride + lane] *
+ * weights[block][o][lane]; the other lanes of a line become 0. */
+struct narrow {
+    const float *in;
+    const size_t *offsets; /* floats */
+    size_t pixel_stride;   /* floats: 16 x the convolution's stride */
+    const float *weights;  /* (blocks, outputs, 16) */
+    size_t block_count;
+    size_t outputs; /* 1..NARROW_OUTPUTS */
+    size_t pixels;
+};
+
 /* A row of tiles of Winograd's F(m x m, 3 x 3): m x m outputs each, made of (m + 2) x (m + 2) points. */
 struct winograd_tiles {
     size_t m; /* 2, 4 or 6 */
@@ -81,6 +93,8 @@ struct kernel_set {
     void (*gemm)(const struct gemm *gemm);
 
     void (*depthwise)(float *out, const struct depthwise *depthwise);
+
+    void (*narrow)(float *out, const struct narrow *narrow);
 
     /* points = B^T d B of each tile; `in` is the patch's corner, a tile's is m lines further. */
     void (*winograd_input)(const struct winograd_tiles *tiles, const float *in);

@@ -162,6 +162,8 @@ static const struct step_type *convolution_type(const struct lowering *l) {
     switch (packing_of(l->graph, l->node, 0)) {
     case PACKING_LANES:
         return &step_conv2d_depthwise;
+    case PACKING_NARROW:
+        return &step_conv2d_narrow;
     case PACKING_ROWS:
         return &step_conv2d_grouped;
     default:
@@ -434,7 +436,7 @@ enum vaemark_status plan_lower(struct plan *plan, const struct vaemark_graph *gr
     enum vaemark_status status = VAEMARK_OK;
 
     plan->steps = calloc(most, sizeof *plan->steps);
-    plan->buffers = calloc(most, sizeof *plan->buffers);
+    plan->buffers = calloc(2 * most, sizeof *plan->buffers); /* and its scratch (plan.c) */
     l.values = calloc(values, sizeof *l.values);
     l.writers = calloc(values, sizeof *l.writers);
     l.uses = calloc(values, sizeof *l.uses);

@@ -30,6 +30,9 @@ static size_t round_to_panel(size_t count) {
 /* Groups of whole panels are small dense convolutions; of one channel each, what a lane does alone. */
 static enum packing packing_of_convolution(const struct shape *weight, int64_t groups) {
     const int64_t group_in = weight->dims[1], group_out = weight->dims[0] / groups;
+    if (groups == 1 && group_out <= NARROW_OUTPUTS && group_in >= PANEL) {
+        return PACKING_NARROW;
+    }
     if (groups == 1 || (group_in % PANEL == 0 && group_out % PANEL == 0)) {
         return PACKING_PANELS;
     }
@@ -82,6 +85,8 @@ static bool packed_count(const struct shape *shape, enum packing packing, size_t
         columns = round_to_panel(columns);
     } else if (packing == PACKING_LANES) {
         rows = round_to_panel(rows);
+    } else if (packing == PACKING_NARROW) {
+        columns = round_to_panel(columns);
     }
     if (__builtin_mul_overflow(rows, columns, count) || __builtin_mul_overflow(*count, m.taps, count) ||
         *count > SIZE_MAX / 64) {
@@ -148,10 +153,25 @@ static void pack_lanes(float *out, const struct vaemark_graph *graph, const stru
     }
 }
 
+/* The taps of an output and an input channel lie side by side as stored, a lane of O lines apart as packed. */
+static void pack_narrow(float *out, const struct vaemark_graph *graph, const struct packed_entry *entry) {
+    const struct matrix m = matrix_of(&entry->parameter->shape);
+    memset(out, 0, entry->count_floats * sizeof *out);
+    for (size_t i = 0; i < m.rows * m.columns * m.taps; i++) {
+        const size_t tap = i % m.taps, c = i / m.taps % m.columns, o = i / m.taps / m.columns;
+        read_elements(&out[((c / PANEL * m.taps + tap) * m.rows + o) * PANEL + c % PANEL], graph, entry->parameter, i,
+                      1);
+    }
+}
+
 static void pack_entry(float *out, const struct vaemark_graph *graph, const struct packed_entry *entry, int threads) {
     const struct matrix m = matrix_of(&entry->parameter->shape);
     if (entry->packing == PACKING_LANES) {
         pack_lanes(out, graph, entry);
+        return;
+    }
+    if (entry->packing == PACKING_NARROW) {
+        pack_narrow(out, graph, entry);
         return;
     }
     if (entry->packing != PACKING_PANELS) {

@@ -8,6 +8,7 @@
 enum packing {
     PACKING_PANELS, /* weights (O,C,taps) as (O/16, C/16, taps, 16 of C, 16 of O), zeros in the padding */
     PACKING_LANES,  /* depthwise weights (C,1,taps) as (C/16, taps, 16), zeros in the padding */
+    PACKING_NARROW, /* weights (O,C,taps) of at most NARROW_OUTPUTS outputs as (C/16, taps, O, 16 of C) */
     PACKING_ROWS,   /* as stored: weights of convolutions whose groups cut panels, tables */
     PACKING_VECTOR  /* biases and norms, padded to 16 with zeros */
 };

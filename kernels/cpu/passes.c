@@ -19,7 +19,6 @@ static enum vaemark_status create_plans(struct passes *passes, const struct vaem
             plan_create(passes->tiling.tiled ? &tile : graph, packed, &pass, &settings->plan, &passes->plans[i], error);
         if (status == VAEMARK_OK) {
             passes->arena_bytes = larger(passes->arena_bytes, passes->plans[i]->arena_bytes);
-            passes->workspace_bytes = larger(passes->workspace_bytes, passes->plans[i]->workspace_bytes);
             passes->trace_count += passes->plans[i]->step_count * (size_t)tiling_shape_uses(&passes->tiling, i);
         }
     }

@@ -10,7 +10,7 @@ struct passes {
     struct tiling tiling;
     struct plan *plans[TILING_MAX_SHAPES];
     /* Of all plans; behind the largest arena lies the scratch that tiles are cut and blended in. */
-    size_t arena_bytes, workspace_bytes, scratch_offset_bytes;
+    size_t arena_bytes, scratch_offset_bytes;
     struct vaemark_trace_entry *trace; /* of every pass, one after the other; times are those of the last run */
     size_t trace_count;
 };

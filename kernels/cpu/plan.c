@@ -29,6 +29,10 @@ static void find_lifetimes(struct plan *plan) {
             note_read(plan, &step->inputs[k], (int32_t)i);
         }
         note_read(plan, &step->residual, (int32_t)i);
+        if (step->workspace_buffer >= 0) {
+            struct arena_block *scratch = &plan->buffers[step->workspace_buffer];
+            scratch->first_step = scratch->last_step = (int32_t)i;
+        }
     }
 }
 
@@ -53,16 +57,17 @@ static bool is_harmless(const struct step *step, const struct operand *other, co
     return !reads_place(other, alias, place) || (step->type->input_inside && is_whole(other));
 }
 
-/* Puts the step's output into the place of an operand that dies here and that the step reads line by line. */
-static bool take_place(struct plan *plan, int32_t *alias, int32_t index, const struct operand *dying) {
+/* Puts the step's output into the place of an operand that dies here and that the step reads line by line, or `larger`
+ * than the output and pixel by pixel. */
+static bool take_place(struct plan *plan, int32_t *alias, int32_t index, const struct operand *dying, bool larger) {
     const struct step *step = &plan->steps[index];
     const int32_t output = step->output.segments[0].buffer;
     if (!is_whole(dying)) {
         return false;
     }
     const int32_t place = alias[dying->segments[0].buffer];
-    if (plan->buffers[place].last_step != index ||
-        plan->buffers[place].size_bytes != plan->buffers[output].size_bytes) {
+    const size_t size = plan->buffers[dying->segments[0].buffer].size_bytes, wanted = plan->buffers[output].size_bytes;
+    if (plan->buffers[place].last_step != index || !(size == wanted || (larger && size > wanted))) {
         return false;
     }
     bool harmless = dying == &step->residual || is_harmless(step, &step->residual, alias, place);
@@ -83,9 +88,10 @@ static void find_places(struct plan *plan, int32_t *alias) {
     for (size_t i = 0; i < plan->step_count; i++) {
         const struct step *step = &plan->steps[i];
         bool taken = step->type->residual_inside && step->residual.segment_count > 0 &&
-                     take_place(plan, alias, (int32_t)i, &step->residual);
-        for (int32_t k = 0; !taken && step->type->input_inside && k < step->input_count; k++) {
-            taken = take_place(plan, alias, (int32_t)i, &step->inputs[k]);
+                     take_place(plan, alias, (int32_t)i, &step->residual, false);
+        const bool larger = step->type->pixel_inside != NULL && step->type->pixel_inside(step);
+        for (int32_t k = 0; !taken && (step->type->input_inside || larger) && k < step->input_count; k++) {
+            taken = take_place(plan, alias, (int32_t)i, &step->inputs[k], larger);
         }
     }
 }
@@ -146,7 +152,8 @@ static uint64_t traffic_bytes(const struct step *step) {
 /* "conv3x3_panel_avx2", "conv3x3_winograd6_avx2", "linear_panel_avx2", "group_norm_moments_avx2". */
 static void name_kernel(struct step *step, const char *isa) {
     const bool convolves = step->type == &step_conv2d || step->type == &step_conv2d_winograd ||
-                           step->type == &step_conv2d_grouped || step->type == &step_conv2d_depthwise;
+                           step->type == &step_conv2d_narrow || step->type == &step_conv2d_grouped ||
+                           step->type == &step_conv2d_depthwise;
     if (!convolves) {
         snprintf(step->kernel, sizeof step->kernel, "%s_%s", step->type->kernel, isa);
     } else if (strcmp(step->op, op_name(OP_LINEAR)) == 0) {
@@ -170,6 +177,28 @@ static void choose_algorithms(struct plan *plan) {
     }
 }
 
+/* Blocks, and scratch as a buffer that only its step needs. */
+static enum vaemark_status plan_steps(struct plan *plan, const struct plan_settings *settings, struct error *error) {
+    for (size_t i = 0; i < plan->step_count; i++) {
+        struct step *step = &plan->steps[i];
+        size_t wanted;
+        step->workspace_buffer = -1;
+        if (step->type->plan == NULL) {
+            continue;
+        }
+        step->type->plan(step, settings->threads, &step->workspace);
+        if (__builtin_mul_overflow(step->workspace.thread_bytes, (size_t)settings->threads, &wanted) ||
+            __builtin_add_overflow(wanted, step->workspace.shared_bytes, &wanted)) {
+            return error_set_at(error, VAEMARK_OUT_OF_MEMORY, step->module, "the scratch does not fit any memory");
+        }
+        if (wanted > 0) {
+            step->workspace_buffer = (int32_t)plan->buffer_count;
+            plan->buffers[plan->buffer_count++] = (struct arena_block){.size_bytes = wanted};
+        }
+    }
+    return VAEMARK_OK;
+}
+
 static enum vaemark_status finish_steps(struct plan *plan, const struct plan_settings *settings, struct error *error) {
     plan->trace = calloc(plan->step_count, sizeof *plan->trace);
     if (plan->trace == NULL) {
@@ -177,15 +206,6 @@ static enum vaemark_status finish_steps(struct plan *plan, const struct plan_set
     }
     for (size_t i = 0; i < plan->step_count; i++) {
         struct step *step = &plan->steps[i];
-        size_t wanted;
-        if (step->type->plan != NULL) {
-            step->type->plan(step, settings->threads, &step->workspace);
-        }
-        if (__builtin_mul_overflow(step->workspace.thread_bytes, (size_t)settings->threads, &wanted) ||
-            __builtin_add_overflow(wanted, step->workspace.shared_bytes, &wanted)) {
-            return error_set_at(error, VAEMARK_OUT_OF_MEMORY, step->module, "the scratch does not fit any memory");
-        }
-        plan->workspace_bytes = wanted > plan->workspace_bytes ? wanted : plan->workspace_bytes;
         step->bytes += traffic_bytes(step);
         name_kernel(step, settings->kernels->name);
         plan->trace[i] = (struct vaemark_trace_entry){
@@ -212,6 +232,9 @@ enum vaemark_status plan_create(const struct vaemark_graph *graph, const struct 
     }
     if (status == VAEMARK_OK && !settings->direct) {
         choose_algorithms(plan);
+    }
+    if (status == VAEMARK_OK) {
+        status = plan_steps(plan, settings, error);
     }
     if (status == VAEMARK_OK) {
         status = assign_places(plan, error);
@@ -244,6 +267,8 @@ void plan_run(struct plan *plan, const struct run *run) {
     placed.buffers = plan->buffers;
     for (size_t i = 0; i < plan->step_count; i++) {
         const int64_t start_ns = clock_monotonic_ns();
+        const int32_t scratch = plan->steps[i].workspace_buffer;
+        placed.workspace = scratch < 0 ? NULL : run->arena + plan->buffers[scratch].offset_bytes;
         plan->steps[i].type->run(&placed, &plan->steps[i]);
         plan->trace[i].time_ns = (uint64_t)(clock_monotonic_ns() - start_ns);
     }

@@ -11,7 +11,7 @@ struct plan {
     size_t step_count;
     struct arena_block *buffers; /* offsets are those of the arena */
     size_t buffer_count;
-    size_t arena_bytes, workspace_bytes;
+    size_t arena_bytes;                /* values and the scratch of steps */
     struct vaemark_trace_entry *trace; /* one a step; times are those of the last run */
 };
 

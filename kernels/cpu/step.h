@@ -32,7 +32,7 @@ struct operand {
 struct run;
 struct step;
 
-/* Scratch of a step, reused by all of them: one part for all threads, one for each. Multiples of 64 bytes. */
+/* Scratch of a step while it runs, in the arena: one part for all threads, one for each. Multiples of 64 bytes. */
 struct step_workspace {
     size_t shared_bytes, thread_bytes;
 };
@@ -41,16 +41,18 @@ struct step_type {
     const char *kernel;   /* "attention_panel"; the trace adds the instruction set */
     bool residual_inside; /* the output may take the place of a residual that dies here */
     bool input_inside;    /* ... or of an input: the step reads a line before it writes it, and nothing after */
+    /* ... or of an input that is larger: the step reads all channels of a pixel before it writes any. May be NULL. */
+    bool (*pixel_inside)(const struct step *step);
     /* Chooses blocks, with which no sum may change its order (results do not depend on threads), and says what scratch
      * they need. */
     void (*plan)(struct step *step, int threads, struct step_workspace *workspace);
     void (*run)(const struct run *run, const struct step *step);
 };
 
-extern const struct step_type step_pack, step_unpack, step_conv2d, step_conv2d_winograd, step_conv2d_grouped,
-    step_conv2d_depthwise, step_group_norm, step_affine, step_scale_shift, step_batch_norm, step_rms_norm,
-    step_elementwise, step_tanh_clamp, step_clamp, step_multiply, step_mix, step_avg_pool, step_subsample,
-    step_channels_to_space, step_gather, step_embedding, step_lookup, step_quantize, step_attention,
+extern const struct step_type step_pack, step_unpack, step_conv2d, step_conv2d_winograd, step_conv2d_narrow,
+    step_conv2d_grouped, step_conv2d_depthwise, step_group_norm, step_affine, step_scale_shift, step_batch_norm,
+    step_rms_norm, step_elementwise, step_tanh_clamp, step_clamp, step_multiply, step_mix, step_avg_pool,
+    step_subsample, step_channels_to_space, step_gather, step_embedding, step_lookup, step_quantize, step_attention,
     step_linear_attention;
 
 /* Blocks of a convolution's outputs: a task computes block_panels panels of block_rows x block_columns pixels. */
@@ -78,6 +80,7 @@ struct step {
     float alpha, beta;
     enum activation activation;
     struct step_workspace workspace;
+    int32_t workspace_buffer; /* -1: none */
 
     union {
         struct conv2d_step conv2d;

@@ -10,6 +10,7 @@
 #include "kernels/cpu/isa/gemm.c"
 #include "kernels/cpu/isa/lines.c"
 #include "kernels/cpu/isa/moments.c"
+#include "kernels/cpu/isa/narrow.c"
 #include "kernels/cpu/isa/set.c"
 #include "kernels/cpu/isa/softmax.c"
 #include "kernels/cpu/isa/winograd.c"

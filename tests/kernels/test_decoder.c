@@ -263,7 +263,8 @@ Test(decoder, refused_memory_leaves_everything_as_it_was) {
         cpu_backend.close(decoder);
         cr_assert_eq(host.blocks, 0, "request %zu: %zu blocks left", fail_at, host.blocks);
     }
-    cr_assert_geq(failures, 6, "too few requests were refused for this to say anything");
+    /* weights, arena, fused weights, the larger arena: one request each */
+    cr_assert_geq(failures, 4, "too few requests were refused for this to say anything");
     support_image_free(&wanted);
     graph_case_free(&larger);
     graph_case_free(&c);

@@ -195,6 +195,36 @@ Test(kernels, winograd) {
     }
 }
 
+Test(kernels, narrow) {
+    FOR_EACH_SET(kernels) {
+        for (size_t i = 0; i < 40; i++) {
+            const size_t outputs = 1 + i % NARROW_OUTPUTS, blocks = 1 + i % 7, pixels = 1 + i * 5 % 19,
+                         stride = 1 + i % 3;
+            float *in = random_lines((blocks + pixels * stride) * PANEL, i);
+            float *weights = random_lines(blocks * outputs * PANEL, i + 9);
+            float *out = random_lines((pixels + 1) * PANEL, 7), *untouched = random_lines((pixels + 1) * PANEL, 7);
+            size_t offsets[7];
+            for (size_t block = 0; block < blocks; block++) {
+                offsets[block] = (block * 5 % blocks) * PANEL;
+            }
+            kernels->narrow(out, &(struct narrow){in, offsets, stride * PANEL, weights, blocks, outputs, pixels});
+            for (size_t k = 0; k < pixels * PANEL; k++) {
+                double sum = 0.0;
+                for (size_t b = 0; k % PANEL < outputs && b < blocks * PANEL; b++) {
+                    sum += (double)in[offsets[b / PANEL] + k / PANEL * stride * PANEL + b % PANEL] *
+                           (double)weights[(b / PANEL * outputs + k % PANEL) * PANEL + b % PANEL];
+                }
+                expect_close((double)out[k], sum, (double)(blocks * PANEL) * FLT_EPSILON, "narrow", kernels->name);
+            }
+            cr_assert_eq(memcmp(out + pixels * PANEL, untouched + pixels * PANEL, LINE_BYTES), 0);
+            free(untouched);
+            free(out);
+            free(weights);
+            free(in);
+        }
+    }
+}
+
 Test(kernels, depthwise) {
     FOR_EACH_SET(kernels) {
         for (size_t i = 0; i < 24; i++) {

@@ -155,6 +155,29 @@ static value attention_of_slices(struct builder *b) {
                              "a");
 }
 
+/* The 1x1 convolution leaves fewer channels in the place of its input. */
+static value wide_shortcut(struct builder *b) {
+    value x = conv(b, builder_input(b, "latents", 4, 4, 1), 4, 70, "in");
+    value y = builder_silu(b, builder_group_norm(b, conv(b, x, 70, 33, "a"), 33, 3, 1e-6, "n"));
+    value s = builder_conv2d(b, x, (struct conv2d_options){.in = 70, .out = 33, .kernel = 1}, "s");
+    return builder_add(b, s, conv(b, y, 33, 33, "b"));
+}
+
+/* Winograd's tiles at every edge: norms, SiLU, ReLU, nearest, residuals in place and upsampled, channels to pad. */
+static value tiles_of_outputs(struct builder *b) {
+    value x = conv(b, builder_input(b, "latents", 4, 16, 1), 16, 48, "a");
+    value y = builder_silu(b, builder_group_norm(b, x, 48, 16, 1e-6, "n"));
+    x = builder_add(b, conv(b, y, 48, 48, "b"), x);
+    x = conv(b, builder_upsample_nearest(b, builder_relu(b, x), 2), 48, 40, "c");
+    return builder_relu(b, builder_add(b, conv(b, x, 40, 40, "d"), x));
+}
+
+/* More weights than are transformed at a time, and more than a call of the microkernel takes. */
+static value wide(struct builder *b) {
+    value x = builder_linear(b, builder_input(b, "latents", 4, 8, 1), 8, 544, "in");
+    return conv(b, builder_silu(b, x), 544, 600, "a");
+}
+
 static const struct awkward AWKWARD[] = {
     {"few channels", few_channels, 1, 7, 5, 0.0f},
     {"few channels, one pixel", few_channels, 1, 1, 1, 0.0f},
@@ -167,6 +190,13 @@ static const struct awkward AWKWARD[] = {
     {"norm of large mean", norm_of_input, 2, 30, 40, 100.0f},
     {"residuals", residuals, 2, 6, 11, 0.0f},
     {"residuals, an odd number of columns a block", residuals, 1, 3, 35, 0.0f},
+    {"wide shortcut", wide_shortcut, 1, 13, 9, 0.0f},
+    {"wide shortcut of two images", wide_shortcut, 2, 5, 6, 0.0f},
+    {"tiles of 2", tiles_of_outputs, 2, 3, 5, 0.0f},
+    {"tiles of 4", tiles_of_outputs, 1, 8, 7, 0.0f},
+    {"tiles of 6", tiles_of_outputs, 2, 25, 31, 0.0f},
+    {"tiles in several columns of blocks", tiles_of_outputs, 1, 19, 113, 0.0f},
+    {"wide", wide, 1, 18, 12, 0.0f},
     {"joins", joins, 2, 5, 6, 0.0f},
     {"times", times, 2, 4, 5, 0.0f},
     {"clamps", clamps, 1, 4, 6, 0.0f},

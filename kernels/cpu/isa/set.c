@@ -25,6 +25,7 @@ const struct kernel_set VARIANT(kernel_set) = {
     .gemm_panels = GEMM_PANELS,
     .gemm = VARIANT(gemm_panel),
     .depthwise = VARIANT(depthwise),
+    .narrow = VARIANT(narrow),
     .winograd_input = VARIANT(winograd_input),
     .winograd_output = VARIANT(winograd_output),
     .winograd_weights = VARIANT(winograd_weights),
