@@ -9,7 +9,8 @@ from support_cli import FAULTY, SUITE, CommandLine, vaemark
 PLAIN, FUSED, REFUSED = "sd15-mini/*/plain/*", "sd15-mini/*/fuse_qkv/*", "taesd-mini/*/fuse_qkv/*"
 
 TILED, TILING_REFUSED = "sd15-mini/*/tiling/*", "consistency-mini/*/tiling/*"
-TILED_SUITE = SUITE.replace('"4x4"', '"4x11"').replace("plain, fuse_qkv", "tiling, slicing, tiling+fuse_qkv")
+TILED_SUITE = SUITE.replace('"4x4"', '"4x11"').replace("plain, fuse_qkv", "tiling, slicing, tiling+fuse_qkv")\
+    .replace('    options:', '    precisions: [fp32-strict]  # whose bound is the narrow one\n    options:')
 
 BATCH_SUITE = SUITE.replace('latents: ["4x4"]', 'latents: ["4x4"]\n    batches: [2]')
 
