@@ -14,8 +14,9 @@ enum column_type { COLUMN_INTEGER, COLUMN_REAL, COLUMN_TEXT }; /* int64_t, doubl
 struct column {
     const char *name;
     enum column_type type;
-    size_t offset;           /* of the member in the row's struct */
-    const char *unit;        /* "ns", "bytes", "dB", "pixel", "pixel/s", "FLOP", "FLOP/s", "1" (a number), "text" */
+    size_t offset; /* of the member in the row's struct */
+    const char
+        *unit; /* "ns", "bytes", "dB", "pixel", "pixel/s", "FLOP", "FLOP/s", "FLOP/byte", "bytes/s", "1", "text" */
     const char *description; /* one sentence */
 };
 
@@ -36,6 +37,7 @@ enum table_id {
     TABLE_TRACE,
     TABLE_ORACLE,
     TABLE_MEMORY,
+    TABLE_PROFILES,
     TABLE_COUNT
 };
 extern const struct table_schema results_schema[TABLE_COUNT];
@@ -102,6 +104,21 @@ struct trace_row {
     int64_t order;
     const char *module, *op, *kernel;
     int64_t time_ns, flops, bytes;
+    double profile_ns; /* this and what follows: of a profiled case alone */
+    double flops_per_s, bytes_per_s, flops_per_byte;
+    const char *limit; /* compute, bandwidth */
+    double roof_share; /* least time that the ceilings allow, by the time taken */
+};
+
+/* A case's profile: what its trace's times were taken from, and the ceilings that they are held against. */
+struct profile_row {
+    const char *case_id;
+    int64_t decodes;
+    double decode_ns, steps_ns;
+    int64_t threads;
+    const char *isa;
+    double peak_flops_per_s, peak_bytes_per_s;
+    const char *note; /* why something is missing; "" where nothing is */
 };
 
 struct oracle_row {

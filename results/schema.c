@@ -123,6 +123,13 @@ static const struct column trace_columns[] = {
     COLUMN(trace_row, time_ns, "ns", "wall time, by the decoder's word"),
     COLUMN(trace_row, flops, "FLOP", "floating-point operations"),
     COLUMN(trace_row, bytes, "bytes", "bytes read and written"),
+    COLUMN(trace_row, profile_ns, "ns", "median wall time over the decodes of the profile; unknown without one"),
+    COLUMN(trace_row, flops_per_s, "FLOP/s", "flops by profile_ns"),
+    COLUMN(trace_row, bytes_per_s, "bytes/s", "bytes by profile_ns"),
+    COLUMN(trace_row, flops_per_byte, "FLOP/byte", "arithmetic intensity: flops by bytes"),
+    COLUMN(trace_row, limit, "text",
+           "which ceiling is the lower one at this intensity: compute or bandwidth; empty where unknown"),
+    COLUMN(trace_row, roof_share, "1", "the least time that the ceilings allow, by profile_ns: 1 is on the roofline"),
 };
 
 static const struct column oracle_columns[] = {
@@ -156,6 +163,19 @@ static const struct column memory_columns[] = {
     COLUMN(memory_row, device_peak_bytes, "bytes", "most device memory within the phase"),
 };
 
+static const struct column profile_columns[] = {
+    COLUMN(profile_row, case_id, "text", "the case that was profiled"),
+    COLUMN(profile_row, decodes, "1", "decodes that the medians in /trace are over, none of them a timed sample"),
+    COLUMN(profile_row, decode_ns, "ns", "median wall time of one of these decodes"),
+    COLUMN(profile_row, steps_ns, "ns", "sum of profile_ns over the case's entries of /trace"),
+    COLUMN(profile_row, threads, "1", "threads that the ceilings were measured with: the decoder's"),
+    COLUMN(profile_row, isa, "text", "instruction set of the compute ceiling: the fastest of this processor"),
+    COLUMN(profile_row, peak_flops_per_s, "FLOP/s", "compute ceiling: FP32 multiply-adds from registers, measured"),
+    COLUMN(profile_row, peak_bytes_per_s, "bytes/s",
+           "bandwidth ceiling: reading or copying main memory, whichever is faster, measured"),
+    COLUMN(profile_row, note, "text", "why times or ceilings are missing; empty where none are"),
+};
+
 #define TABLE(table_name, struct_name, table_columns, text)                                             \
     {                                                                                                   \
         .name = (table_name), .description = (text), .row_size_bytes = sizeof(struct struct_name),      \
@@ -168,7 +188,11 @@ const struct table_schema results_schema[TABLE_COUNT] = {
     [TABLE_SAMPLES] = TABLE("samples", sample_row, sample_columns, "Every raw sample, warm-up included, none dropped"),
     [TABLE_MODELS] = TABLE("models", model_row, model_columns, "One row a model of the run"),
     [TABLE_IMAGES] = TABLE("images", image_row, image_columns, "Chosen pictures and error maps"),
-    [TABLE_TRACE] = TABLE("trace", trace_row, trace_columns, "What a decoder launched in one decode"),
+    [TABLE_TRACE] =
+        TABLE("trace", trace_row, trace_columns,
+              "What a decoder launched in one decode, and with --profile how close each step came to the roofline"),
     [TABLE_ORACLE] = TABLE("oracle", oracle_row, oracle_columns, "Which reference images judged the cases"),
     [TABLE_MEMORY] = TABLE("memory", memory_row, memory_columns, "What a decoder holds, phase by phase"),
+    [TABLE_PROFILES] = TABLE("profiles", profile_row, profile_columns,
+                             "One row a case of a run with --profile; the steps themselves are in /trace"),
 };

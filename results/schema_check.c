@@ -5,7 +5,8 @@
 #include "results/schema.h"
 
 /* Short, because readers of a result file must know all of them. */
-static const char *const known_units[] = {"1", "text", "ns", "bytes", "dB", "pixel", "pixel/s", "FLOP", "FLOP/s"};
+static const char *const known_units[] = {"1",     "text",    "ns",   "bytes",  "bytes/s",  "dB",
+                                          "pixel", "pixel/s", "FLOP", "FLOP/s", "FLOP/byte"};
 
 static bool unit_is_known(const char *unit) {
     for (size_t i = 0; i < sizeof known_units / sizeof known_units[0]; i++) {

@@ -12,6 +12,8 @@ void show_summary(FILE *out, const struct record *record, int columns);
 /* One case, everything: figures, checks with bounds and derivations, samples, the trace's largest entries, the repro
  * line. False if there is no such case. */
 bool show_case(FILE *out, const struct record *record, const char *case_id);
+/* The profile of a case, if it has one, or why not. False where no step has a time. */
+bool show_profile(FILE *out, const struct record *record, const char *case_id);
 /* The whole record, or one case of it (case_id may be NULL), as one JSON document: {"environment": {...}, "cases":
  * [...], ...}. Unknown numbers are null. */
 bool show_json(FILE *out, const struct record *record, const char *case_id);

@@ -157,15 +157,21 @@ static void print_samples(FILE *out, const struct record *record, const char *ca
 static int compare_times(const void *left, const void *right) {
     const struct trace_row *a = *(const struct trace_row *const *)left;
     const struct trace_row *b = *(const struct trace_row *const *)right;
-    return (a->time_ns < b->time_ns) - (a->time_ns > b->time_ns);
+    return a->time_ns != b->time_ns ? (a->time_ns < b->time_ns) - (a->time_ns > b->time_ns)
+                                    : (a->order > b->order) - (a->order < b->order);
 }
 
+/* `total_ns` 0: the decoder tells no times, and zeros would look like some. */
 static void print_entry(FILE *out, const struct trace_row *entry, double total_ns) {
-    double share = total_ns > 0 ? 100 * (double)entry->time_ns / total_ns : NAN;
     double flops_per_s = entry->time_ns > 0 ? (double)entry->flops / (double)entry->time_ns * 1e9 : NAN;
-    fprintf(out, "  %10s  %5.1f %%  %9sFLOP/s  %-18s %-22s %s\n",
-            entry->time_ns >= 0 ? format_time((double)entry->time_ns).text : "-", share,
-            format_scaled(entry->flops > 0 ? flops_per_s : NAN).text, entry->op, entry->kernel, entry->module);
+    if (total_ns > 0) {
+        fprintf(out, "  %10s  %5.1f %%  %9sFLOP/s", format_time(fmax(0, (double)entry->time_ns)).text,
+                100 * fmax(0, (double)entry->time_ns) / total_ns,
+                format_scaled(entry->flops > 0 ? flops_per_s : NAN).text);
+    } else {
+        fprintf(out, "  %9sFLOP", format_scaled(entry->flops > 0 ? (double)entry->flops : NAN).text);
+    }
+    fprintf(out, "  %-18s %-22s %s\n", entry->op, entry->kernel, entry->module);
 }
 
 static void print_trace(FILE *out, const struct record *record, const char *case_id) {
@@ -183,7 +189,13 @@ static void print_trace(FILE *out, const struct record *record, const char *case
     if (count > 0) {
         qsort(entries, count, sizeof(const struct trace_row *), compare_times);
         size_t shown = count < TRACE_LINES ? count : TRACE_LINES;
-        fprintf(out, "\ntrace: the %zu longest of %zu entries, %s in all\n", shown, count, format_time(total_ns).text);
+        if (total_ns > 0) {
+            fprintf(out, "\ntrace: the %zu longest of %zu entries, %s in all\n", shown, count,
+                    format_time(total_ns).text);
+        } else {
+            fprintf(out, "\ntrace: the first %zu of %zu entries; the decoder does not tell their times\n", shown,
+                    count);
+        }
         for (size_t i = 0; i < shown; i++) {
             print_entry(out, entries[i], total_ns);
         }
@@ -211,7 +223,9 @@ bool show_case(FILE *out, const struct record *record, const char *case_id) {
             print_quality(out, row);
             print_checks(out, record, case_id);
             print_samples(out, record, case_id);
-            print_trace(out, record, case_id);
+            if (!show_profile(out, record, case_id)) {
+                print_trace(out, record, case_id);
+            }
             print_pictures(out, record, case_id);
             fprintf(out, "\n");
             return true;

@@ -60,7 +60,7 @@ class ResultFile(unittest.TestCase):
                     values = dataset[:]
                     lengths.add(len(values))
                     self.assertIn(dataset.attrs["unit"], ("1", "text", "ns", "bytes", "dB", "pixel", "pixel/s", "FLOP",
-                                                          "FLOP/s"), f"{name}/{column}")
+                                                          "FLOP/s", "FLOP/byte", "bytes/s"), f"{name}/{column}")
                     self.assertTrue(dataset.attrs["description"])
                     self.assertIn(dataset.dtype, (numpy.dtype("<i8"), numpy.dtype("<f8"), numpy.dtype("O")))
                 self.assertEqual(len(lengths), 1, name)

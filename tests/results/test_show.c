@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "results/format.h"
+#include "results/roofline.h"
 #include "support.h"
 
 /* What a printing function prints, as a text (never freed). */
@@ -145,6 +146,71 @@ Test(show, case_tells_everything) {
     expect_contains(text, "samples: 1 timed");
     cr_expect_null(strstr(text, "nan"), "%s", text);
     cr_expect_not(show_case(stdout, record, "no/such/case"));
+    record_free(record);
+}
+
+static void add_profiled_step(struct record *record, const char *id, const char *op, int64_t flops, double profile_ns) {
+    const struct roofline roof = {1e11, 1e10};
+    struct trace_row *step = record_append(record, TABLE_TRACE);
+    step->case_id = id;
+    step->op = op;
+    step->kernel = record_format(record, "%s_fast", op);
+    step->module = "decoder.conv_in";
+    step->time_ns = 77777777;
+    step->flops = flops;
+    step->bytes = 1000000;
+    roofline_judge(&roof, step, profile_ns);
+}
+
+Test(show, a_profile_is_told_by_op_by_kernel_and_by_step) {
+    struct record *record = record_create();
+    const char *id = support_add_case(record, "m", "AutoencoderKL", "cpu", "plain", "passed")->id;
+    add_profiled_step(record, id, "group_norm", 0, 2e5);     /* at best 1e5 ns: half of the roof */
+    add_profiled_step(record, id, "conv2d", 100000000, 5e5); /* at best 1e6 ns: twice the roof */
+    add_profiled_step(record, id, "conv2d", 100000000, 1.5e6);
+    struct profile_row *profile = record_append(record, TABLE_PROFILES);
+    profile->case_id = id;
+    profile->decodes = 5;
+    profile->decode_ns = 2.5e6;
+    profile->steps_ns = 2.2e6;
+    profile->threads = 2;
+    profile->isa = "avx9";
+    profile->peak_flops_per_s = 1e11;
+    profile->peak_bytes_per_s = 1e10;
+    const char *text = PRINTED(out, cr_expect(show_case(out, record, id)));
+    expect_contains(text, "profile: 5 decodes of 2.50 ms (median) after the timed ones; 3 steps, 2.20 ms in all");
+    expect_contains(text, "compute 100 GFLOP/s (avx9), bandwidth 10.0 GB/s; 2 threads");
+    expect_contains(text, "2.00 ms   90.9 %      2       100 G    1.00 G      100  compute    100.0 %  conv2d\n");
+    expect_contains(text, "200 us    9.1 %      1           -    5.00 G        -  bandwidth   50.0 %  group_norm\n");
+    expect_contains(text, "50.0 %  group_norm_fast\n");
+    expect_contains(text, "66.7 %  conv2d conv2d_fast decoder.conv_in\n");
+    expect_contains(text, "Above 100 %: FLOPs are those of the direct form, and Winograd's");
+    cr_expect_lt(strstr(text, "  conv2d\n"), strstr(text, "  group_norm\n"), "longest first");
+    cr_expect_null(strstr(text, "77.8 ms"), "times of the first decode are not mixed with the profile's");
+    cr_expect_null(strstr(text, "nan"), "%s", text);
+    record_free(record);
+}
+
+/* A worker that tells what it ran and not how long that took. */
+Test(show, a_trace_without_times_says_so) {
+    struct record *record = record_create();
+    const char *id = support_add_case(record, "m", "AutoencoderKL", "exec:x", "plain", "passed")->id;
+    struct trace_row *entry = record_append(record, TABLE_TRACE);
+    entry->case_id = id;
+    entry->op = "conv2d";
+    entry->time_ns = 0;
+    entry->flops = 2000;
+    const char *text = PRINTED(out, cr_expect(show_case(out, record, id)));
+    expect_contains(text, "the decoder does not tell their times");
+    cr_expect_null(strstr(text, "profile"), "none was asked for");
+    struct profile_row *profile = record_append(record, TABLE_PROFILES);
+    profile->case_id = id;
+    profile->note = "the decoder's trace has no times";
+    text = PRINTED(out, cr_expect(show_case(out, record, id)));
+    expect_contains(text, "profile: none, the decoder's trace has no times\n");
+    expect_contains(text, "2.00 kFLOP  conv2d");
+    cr_expect_null(strstr(text, "0.00 ns"), "%s", text);
+    cr_expect_null(strstr(text, "nan"), "%s", text);
     record_free(record);
 }
 
