@@ -13,6 +13,8 @@ struct check_description {
 extern const struct check_description check_descriptions[];
 extern const size_t check_description_count;
 
+struct ceilings; /* harness/run/profile.h */
+
 /* A case while it is being judged. */
 struct judgement {
     const struct run_case *item;
@@ -25,6 +27,7 @@ struct judgement {
     struct input_set sets[SESSION_MAX_SETS]; /* the ring, then one with a NaN, then check_batch's where it is made */
     size_t ring, set_count;
     int64_t threads;             /* that the decoder may use */
+    struct ceilings *ceilings;   /* that its profile is held against; NULL: no profile */
     const struct oracle *oracle; /* of ring member 0 */
     struct case_row *row;
     struct vaemark_tensor first_image; /* of ring member 0; owned */

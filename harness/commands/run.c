@@ -17,6 +17,7 @@ static const struct cli_option options[] = {
     {"out", "FILE", "the result file (default run.h5); finished cases wait in FILE.journal for the run's end"},
     {"resume", NULL, "go on with a run that was interrupted; begins one where there is none"},
     {"fresh", NULL, "throw away what an interrupted run left in the journal"},
+    {"profile", NULL, "keep what each step of a decode takes, and how close that is to what this machine can do"},
     EXPORT_OPTIONS,
     {"no-oracle-store", NULL, "compute every reference image anew and keep none"},
     {NULL, NULL, NULL},
@@ -32,6 +33,7 @@ static const struct cli_usage usage = {
         "Examples:\n"
         "  vaemark run --suite smoke --out out/run.h5\n"
         "  vaemark run --backend cpu --model sd15-mini --case '*/fuse_qkv/*'\n"
+        "  vaemark run --model taef2 --profile --out profile.h5\n"
         "DECODER is a backend and options: cpu | cpu,fuse_qkv=on | plugin:./vendor.so | exec:'python3 worker.py'.\n"
         "Exit codes: 0 passed, 1 failed, 2 usage or bad input, 3 inconclusive, 4 the harness failed, 130 interrupted.",
 };
@@ -68,6 +70,7 @@ static enum vaemark_status take(void *context, const char *option, const char *v
         run->out = value;
         return VAEMARK_OK;
     }
+    run->profile |= strcmp(option, "profile") == 0;
     run->resume |= strcmp(option, "resume") == 0;
     run->fresh |= strcmp(option, "fresh") == 0;
     return run->resume && run->fresh

@@ -83,6 +83,17 @@ struct doctor_pace {
 enum vaemark_status peaks_measure(const struct machine *machine, const struct doctor_pace *pace, struct peaks *peaks,
                                   struct error *error);
 
+/* The two ceilings of a roofline, with so many threads (at most the CPUs there are). */
+struct peaks_ceilings {
+    int threads;
+    const char *isa;           /* the fastest instruction set, */
+    double flops_per_s;        /* which these multiply-adds are of; NaN: not measured */
+    double memory_bytes_per_s; /* main memory, read or copied, whichever is faster; NaN: not measured */
+};
+
+enum vaemark_status peaks_measure_ceilings(const struct machine *machine, const struct doctor_pace *pace, int threads,
+                                           struct peaks_ceilings *ceilings, struct error *error);
+
 /* ---- Noise ---- */
 
 enum { NOISE_GROUP = 20 }; /* samples that two figures to be compared are made of */

@@ -382,3 +382,40 @@ enum vaemark_status peaks_measure(const struct machine *machine, const struct do
     predict(machine, peaks);
     return status;
 }
+
+/* ---- The two ceilings of a roofline ---- */
+
+enum vaemark_status peaks_measure_ceilings(const struct machine *machine, const struct doctor_pace *pace, int threads,
+                                           struct peaks_ceilings *ceilings, struct error *error) {
+    struct measurement list[PEAKS_MAX_SETS + 2];
+    double flops_per_s[PEAKS_MAX_SETS], bytes_per_s[2] = {NAN, NAN};
+    size_t known = 0, sets = 0;
+    const struct peak_kernels *const *all = peak_kernel_sets(&known);
+    int cpus = environment_cpu_count();
+    *ceilings = (struct peaks_ceilings){.threads = threads < 1 || threads > cpus ? cpus : threads,
+                                        .isa = "",
+                                        .flops_per_s = (double)NAN,
+                                        .memory_bytes_per_s = (double)NAN};
+    for (size_t i = 0; i < known && sets < PEAKS_MAX_SETS; i++) {
+        if (all[i]->is_supported()) {
+            list[sets] = (struct measurement){.kind = MEASURE_FLOPS, .kernels = all[i], .rate = &flops_per_s[sets]};
+            sets++;
+        }
+    }
+    size_t count = sets, memory = memory_bytes(machine, pace);
+    for (int copy = 0; copy < 2 && sets > 0 && memory > 0; copy++) {
+        list[count++] = (struct measurement){.kind = copy ? MEASURE_COPY : MEASURE_READ,
+                                             .kernels = list[0].kernels,
+                                             .work_bytes = round_down((double)memory / ceilings->threads),
+                                             .rate = &bytes_per_s[copy]};
+    }
+    enum vaemark_status status = measure(list, count, ceilings->threads, pace, error);
+    for (size_t i = 0; status == VAEMARK_OK && i < sets; i++) {
+        if (!(flops_per_s[i] <= ceilings->flops_per_s)) {
+            ceilings->flops_per_s = flops_per_s[i];
+            ceilings->isa = list[i].kernels->name;
+        }
+    }
+    ceilings->memory_bytes_per_s = status == VAEMARK_OK ? fmax(bytes_per_s[0], bytes_per_s[1]) : (double)NAN;
+    return status;
+}

@@ -65,6 +65,10 @@ static enum vaemark_status take_samples(struct judgement *j, size_t count, struc
     return status;
 }
 
+double measure_budget_s(const struct judgement *j) {
+    return j->item->block->budget_s > 0 ? j->item->block->budget_s : j->suite->measure.budget_s;
+}
+
 enum vaemark_status measure_decodes(struct judgement *j, bool oracle, double budget_s, struct measurement *m,
                                     struct error *error) {
     const struct suite_measure *settings = &j->suite->measure;

@@ -17,6 +17,8 @@ struct measurement {
 /* `oracle` true: one sample, no claim (measurement.md: the reference's time is information). */
 enum vaemark_status measure_decodes(struct judgement *j, bool oracle, double budget_s, struct measurement *measurement,
                                     struct error *error);
+/* Seconds that samples of this case may take. */
+double measure_budget_s(const struct judgement *j);
 void measurement_free(struct measurement *measurement);
 /* Writes the samples into the record and their statistics into the case's row. */
 void measurement_record(struct judgement *j, const struct measurement *measurement, int64_t launch);

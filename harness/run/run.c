@@ -9,6 +9,7 @@
 #include "harness/exit_code.h"
 #include "harness/model_facts.h"
 #include "harness/progress.h"
+#include "harness/run/profile.h"
 #include "harness/run/run_case.h"
 #include "harness/run/run_internal.h"
 #include "results/show.h"
@@ -103,11 +104,13 @@ static enum vaemark_status run_one(const struct run *run, struct run_state *stat
 
 static enum vaemark_status run_cases(const struct run *run, struct run_state *state, struct error *error) {
     const struct selection *selection = &run->selection;
+    struct ceilings ceilings = {.count = 0};
     struct run_settings settings = {.suite = selection->suite,
                                     .threads = run->threads,
                                     .seed = selection->models.seed,
                                     .timeout_s = run_timeout_s(run),
-                                    .memory_limit_bytes = run_memory_limit_bytes(run)};
+                                    .memory_limit_bytes = run_memory_limit_bytes(run),
+                                    .ceilings = run->profile ? &ceilings : NULL};
     struct oracles oracles = {
         .seed = settings.seed, .threads = settings.threads, .timeout_s = selection->suite->timeout_s * 4, .note = note};
     if (!run->no_oracle_store) {

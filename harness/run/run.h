@@ -14,6 +14,7 @@ struct run {
     const char *out;
     struct exports exports;
     bool no_oracle_store;
+    bool profile;
     bool resume, fresh; /* go on with an interrupted run; throw its journal away */
 };
 

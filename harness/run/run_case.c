@@ -10,6 +10,7 @@
 #include "harness/environment.h"
 #include "harness/run/measure.h"
 #include "harness/run/memory_phases.h"
+#include "harness/run/profile.h"
 
 /* ---- Outcomes ---- */
 
@@ -194,15 +195,15 @@ static enum vaemark_status record_trace(struct judgement *j, struct error *error
     for (size_t i = 0; status == VAEMARK_OK && i < trace.count; i++) {
         const struct worker_trace_entry *entry = &trace.entries[i];
         struct trace_row *row = record_append(j->record, TABLE_TRACE);
-        if (row) {
-            *row = (struct trace_row){.case_id = j->row->id,
-                                      .order = (int64_t)i,
-                                      .module = record_text(j->record, entry->module),
-                                      .op = record_text(j->record, entry->op),
-                                      .kernel = record_text(j->record, entry->kernel),
-                                      .time_ns = (int64_t)entry->time_ns,
-                                      .flops = (int64_t)entry->flops,
-                                      .bytes = (int64_t)entry->bytes};
+        if (row) { /* of a profile nothing is known yet */
+            row->case_id = j->row->id;
+            row->order = (int64_t)i;
+            row->module = record_text(j->record, entry->module);
+            row->op = record_text(j->record, entry->op);
+            row->kernel = record_text(j->record, entry->kernel);
+            row->time_ns = (int64_t)entry->time_ns;
+            row->flops = (int64_t)entry->flops;
+            row->bytes = (int64_t)entry->bytes;
         }
     }
     worker_trace_free(&trace);
@@ -212,8 +213,7 @@ static enum vaemark_status record_trace(struct judgement *j, struct error *error
 static enum vaemark_status time_decodes(struct judgement *j, struct error *error) {
     struct measurement measurement = {0};
     bool oracle = strcmp(j->item->decoder->backend, "reference") == 0;
-    double budget_s = j->item->block->budget_s > 0 ? j->item->block->budget_s : j->suite->measure.budget_s;
-    enum vaemark_status status = measure_decodes(j, oracle, budget_s, &measurement, error);
+    enum vaemark_status status = measure_decodes(j, oracle, measure_budget_s(j), &measurement, error);
     if (status == VAEMARK_OK) {
         measurement_record(j, &measurement, 0);
         status = check_not_cached(j, measurement.samples, measurement.count, error);
@@ -225,8 +225,8 @@ static enum vaemark_status time_decodes(struct judgement *j, struct error *error
 /* Everything after the decoder is open (and fused, where that is the case). */
 static enum vaemark_status judge_decoder(struct judgement *j, struct error *error) {
     enum vaemark_status (*const steps[])(struct judgement *, struct error *) = {
-        judge_first_image, record_trace, check_deterministic, check_nan_shows, check_memory_planned,
-        check_fresh,       time_decodes, check_batch,         check_threads,   check_memory_returned};
+        judge_first_image, record_trace,    check_deterministic, check_nan_shows, check_memory_planned, check_fresh,
+        time_decodes,      profile_decodes, check_batch,         check_threads,   check_memory_returned};
     enum vaemark_status status = VAEMARK_OK;
     for (size_t i = 0; status == VAEMARK_OK && i < sizeof steps / sizeof *steps; i++) {
         status = steps[i](j, error);
@@ -379,6 +379,9 @@ static void note_algorithm(struct judgement *j, const struct worker_hello *hello
 
 static void judge_case(struct judgement *j, const struct run_settings *settings) {
     struct error error = {0};
+    if (!case_must_refuse(j->item, 0)) { /* a refusal has no decodes to profile */
+        profile_prepare(j);
+    }
     struct session_start start = {.decoder = j->item->decoder,
                                   .model = j->item->model,
                                   .options = &j->item->options,
@@ -429,6 +432,7 @@ enum vaemark_status run_case(const struct run_settings *settings, const struct r
                             .seed = settings->seed,
                             .ring = settings->suite->measure.ring,
                             .threads = settings->threads > 0 ? settings->threads : environment_cpu_count(),
+                            .ceilings = settings->ceilings,
                             .row = row};
     fill_identity(j, settings->threads, repro);
     enum vaemark_status status = make_inputs(j, error);

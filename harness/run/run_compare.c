@@ -41,6 +41,7 @@ static void compare_facts(const struct record *before, const struct record *now,
         {"vaemark_binary_sha256", "the vaemark binary (SHA-256)"},
         {"seed", "--seed"},
         {"threads_asked_for", "--threads"},
+        {"profile", "--profile"},
         {"worker_timeout", "--timeout"},
         {"worker_memory_limit", "--memory-limit"},
     };

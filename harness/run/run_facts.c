@@ -92,6 +92,7 @@ void run_record_facts(const struct run *run, struct record *record, int argc, ch
     record_add_fact(record, "seed", text, "");
     snprintf(text, sizeof text, "%lld", run->threads);
     record_add_fact(record, "threads_asked_for", text, "1");
+    record_add_fact(record, "profile", run->profile ? "yes" : "no", "");
     snprintf(text, sizeof text, "%g", run_timeout_s(run));
     record_add_fact(record, "worker_timeout", text, "s");
     snprintf(text, sizeof text, "%llu", (unsigned long long)run_memory_limit_bytes(run));

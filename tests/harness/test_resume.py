@@ -221,7 +221,7 @@ class OtherRuns(Resume):
         shutil.copy(BINARY, binary)
         with open(binary, "ab") as f:
             f.write(b"another build")
-        cases = ((["--seed", 3], "--seed: 0 there, 3 now"), (["--threads", 1], "--threads"), (["--timeout", 9], "--timeout"),
+        cases = ((["--seed", 3], "--seed: 0 there, 3 now"), (["--threads", 1], "--threads"), (["--timeout", 9], "--timeout"), (["--profile"], "--profile"),
                  (["--memory-limit", "9GiB"], "--memory-limit"), (["--case", "*/plain/*"], "selected cases"),
                  (["--suite", changed], "suite's file"), (["--decoder", "cpu,threads=1,name=one"], "decoder_3"))
         for more, word in cases:

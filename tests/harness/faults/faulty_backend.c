@@ -44,6 +44,8 @@
  * tiles        tile_seam                where two tiles meet, 6e-6 is added: within the bounds of the whole picture
  *              wrong_tiled_size         the image of tiles has two columns more
  *              ignores_tiling           accepts tiling and decodes the picture whole
+ * trace        untimed_trace            tells no times
+ *              changing_trace           every second one lacks its last entry
  * process      crash_at_open            SIGSEGV
  *              crash_in_decode          SIGSEGV
  *              killed_in_decode         SIGKILL, as the kernel's out-of-memory killer does it
@@ -535,11 +537,28 @@ static enum vaemark_status forge_trace(struct vaemark_decoder *d, struct vaemark
     return VAEMARK_OK;
 }
 
+/* As of a framework that tells what it runs, but not how long each takes. */
+static enum vaemark_status hide_times(struct vaemark_decoder *d, struct vaemark_trace *trace) {
+    free(d->trace);
+    d->trace = calloc(trace->count + 1, sizeof *d->trace);
+    for (size_t i = 0; d->trace && i < trace->count; i++) {
+        d->trace[i] = trace->entries[i];
+        d->trace[i].time_ns = 0;
+    }
+    trace->entries = d->trace;
+    trace->count = d->trace ? trace->count : 0;
+    return VAEMARK_OK;
+}
+
 static enum vaemark_status faulty_trace(struct vaemark_decoder *d, struct vaemark_trace *trace,
                                         struct vaemark_message *message) {
     enum vaemark_status status = base()->trace(d->inner, trace, message);
     if (status == VAEMARK_OK && d->fused && fault("forged_trace"))
         return forge_trace(d, trace);
+    if (status == VAEMARK_OK && fault("untimed_trace"))
+        return hide_times(d, trace);
+    if (status == VAEMARK_OK && fault("changing_trace"))
+        trace->count -= trace->count > 0 && d->decodes % 2;
     return status;
 }
 
