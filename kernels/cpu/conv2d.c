@@ -9,6 +9,7 @@
 enum {
     BLOCK_COLUMNS = 64,
     BLOCK_PIXELS = 256,   /* outputs a task: enough for the weights to be read from memory seldom */
+    ROW_LINES = 2048,     /* 128 KiB */
     CHUNK_BLOCKS = 18,    /* blocks of 16 x 16 weights a call: 18 KiB stay in the first-level cache */
     WANTED_TASKS = 32,    /* small images are divided by output channels as well */
     LEAST_TASK_PANELS = 4 /* but not into less: each part loads the patch anew */
@@ -41,10 +42,16 @@ void conv2d_plan_image(struct step *step) {
     }
 }
 
+/* Pixels of one long row whose input channels together stay in the second-level cache. */
+static size_t row_pixels(size_t in_panels) {
+    const size_t pixels = ROW_LINES / in_panels;
+    return pixels < 48 ? 48 : pixels < BLOCK_PIXELS ? pixels : BLOCK_PIXELS;
+}
+
 static void plan_blocks(struct step *step) {
     struct conv2d_step *c = &step->conv2d;
     const size_t out_panels = panel_count(step->output.channels), taps = c->kernel_height * c->kernel_width;
-    c->block_columns = even_part(c->out_width, c->out_height == 1 ? BLOCK_PIXELS : BLOCK_COLUMNS);
+    c->block_columns = even_part(c->out_width, c->out_height == 1 ? row_pixels(c->in_panels) : BLOCK_COLUMNS);
     c->block_rows = even_part(c->out_height, c->block_columns < BLOCK_PIXELS ? BLOCK_PIXELS / c->block_columns : 1);
     const size_t blocks =
         step->output.images * divide_up(c->out_height, c->block_rows) * divide_up(c->out_width, c->block_columns);
@@ -144,7 +151,7 @@ static void multiply_chunk(const struct conv2d_task *task, size_t first, size_t 
 
 static void multiply(const struct conv2d_task *task) {
     const struct conv2d_step *c = &task->step->conv2d;
-    const size_t in_panels = c->in_panels, tile = task->run->kernels->gemm_panels;
+    const size_t in_panels = c->in_panels, tile = task->rows == 1 ? task->panels : task->run->kernels->gemm_panels;
     conv2d_find_offsets(task);
     for (size_t first = 0; first < in_panels; first += c->chunk_panels) {
         size_t chunk = in_panels - first < c->chunk_panels ? in_panels - first : c->chunk_panels;

@@ -18,6 +18,7 @@ enum {
     TILES = 64, /* ... blocks are larger: all weights are read once a block; */
     NARROW_PANELS = 4,
     NARROW_TILES = 32,     /* ... up to 64 channels they are smaller, to stay in cache */
+    PASS_ALL_PANELS = 16,  /* from 256 input channels on the inputs do not stay in cache: they are read once, */
     PASS_PANELS = 4,       /* outputs whose points stay in cache */
     PAD_FLOATS = 3 * PANEL /* between points: an odd number of lines, or all of them share a cache set */
 };
@@ -115,7 +116,7 @@ static void plan_blocks(struct step *step, size_t threads) {
     c->block_columns = columns * m;
     c->block_rows = rows * m;
     c->block_panels = divide_up(part, at_most(divide_up(threads, blocks), divide_up(part, PASS_PANELS)));
-    c->pass_panels = c->in_panels >= WIDE_PANELS ? c->block_panels : at_most(PASS_PANELS, c->block_panels);
+    c->pass_panels = c->in_panels >= PASS_ALL_PANELS ? c->block_panels : at_most(PASS_PANELS, c->block_panels);
 }
 
 static size_t offset_floats(const struct conv2d_step *c) {
@@ -209,6 +210,14 @@ static bool is_zero(const struct block *b, size_t point) {
     return b->doubled && (point / axis == 2 || point % axis == 2);
 }
 
+/* The next one whose products are not all zero, or the end. */
+static size_t next_point(const struct block *b, size_t point) {
+    do {
+        point++;
+    } while (point < b->sizes.points && is_zero(b, point));
+    return point;
+}
+
 /* Points of output panels [panel, panel + panels) of the task. */
 static void multiply(const struct block *b, size_t panel, size_t panels) {
     const struct winograd_sizes *s = &b->sizes;
@@ -222,10 +231,8 @@ static void multiply(const struct block *b, size_t panel, size_t panels) {
         .panels = panels,
     };
     weights += (b->task->panel + panel - b->task->first_panel) * gemm.b_panel_stride;
-    for (size_t point = 0; point < s->points; point++) {
-        if (is_zero(b, point)) {
-            continue;
-        }
+    for (size_t point = 0, next; point < s->points; point = next) {
+        next = next_point(b, point);
         gemm.a = b->inputs + point * s->input_stride;
         gemm.c = b->outputs + point * s->output_stride;
         for (size_t first = 0; first < s->in_panels; first += CHUNK_BLOCKS) {
@@ -233,6 +240,12 @@ static void multiply(const struct block *b, size_t panel, size_t panels) {
             gemm.a_offsets = b->offsets + first;
             gemm.b = weights + point * s->weight_stride + first * PANEL * PANEL;
             gemm.accumulate = first > 0;
+            gemm.next_b = gemm.b + CHUNK_BLOCKS * PANEL * PANEL;
+            if (first + CHUNK_BLOCKS >= s->in_panels) {
+                gemm.next_b = next < s->points ? weights + next * s->weight_stride : NULL;
+            }
+            gemm.next_a_lines = next < s->points ? gemm.block_count * b->tiles : 0;
+            gemm.next_a = b->inputs + next * s->input_stride + first * b->tiles * PANEL;
             b->task->run->kernels->gemm(&gemm);
         }
     }

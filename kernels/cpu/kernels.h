@@ -36,6 +36,10 @@ struct gemm {
     size_t depth; /* rows used of each block of 16, 1..16 */
     size_t pixels, panels;
     bool accumulate; /* false: c is overwritten */
+    /* What the next call will read first, or NULL: its weights, of as many blocks, and next_a_lines lines. They are
+     * pulled towards the core meanwhile. */
+    const float *next_b, *next_a;
+    size_t next_a_lines;
 };
 
 /* How a line is changed while it is read: (x * scale of the line - coefficients[0..15]) * coefficients[16..31] +

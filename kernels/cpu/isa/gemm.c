@@ -3,8 +3,21 @@
  * function with constants; rows are shared out evenly (8 pixels are 4 + 4, not 6 + 2). */
 #include "kernels/cpu/isa/isa.h"
 
+/* Lines that will be needed soon are pulled into the second-level cache at an even pace, `pace` of them a block: the
+ * first product with a panel of weights would wait for each of its lines otherwise. */
+struct stream {
+    const char *next;
+    size_t pace;
+};
+
+ALWAYS_INLINE void stream_some(struct stream *stream) {
+    for (size_t i = 0; i < stream->pace; i++, stream->next += LINE_BYTES) {
+        __builtin_prefetch(stream->next, 0, 2);
+    }
+}
+
 ALWAYS_INLINE void gemm_tile(size_t pixels, size_t panels, size_t pixel_stride, const struct gemm *g, const float *a,
-                             const float *b, float *c) {
+                             const float *b, float *c, struct stream *streams) {
     vec sum[GEMM_PIXELS][GEMM_PANELS][PANEL_VECTORS];
     UNROLLED(t, pixels) {
         UNROLLED(p, panels) {
@@ -15,6 +28,9 @@ ALWAYS_INLINE void gemm_tile(size_t pixels, size_t panels, size_t pixel_stride, 
     }
     for (size_t block = 0; block < g->block_count; block++, b += PANEL * PANEL) {
         const float *x = a + g->a_offsets[block];
+        UNROLLED(p, panels + 1) {
+            stream_some(&streams[p]);
+        }
         for (size_t i = 0; i < g->depth; i++) {
             vec w[GEMM_PANELS][PANEL_VECTORS];
             UNROLLED(p, panels) {
@@ -45,15 +61,17 @@ ALWAYS_INLINE void gemm_tile(size_t pixels, size_t panels, size_t pixel_stride, 
     }
 }
 
-typedef void gemm_tile_function(const struct gemm *g, const float *a, const float *b, float *c);
+typedef void gemm_tile_function(const struct gemm *g, const float *a, const float *b, float *c, struct stream *streams);
 
 /* Strides of 16 (stride 1) get constant addresses; other strides are rare and share the general form. */
-#define TILE(pixels, panels)                                                                                         \
-    static void tile_##pixels##x##panels(const struct gemm *g, const float *a, const float *b, float *c) {           \
-        gemm_tile(pixels, panels, PANEL, g, a, b, c);                                                                \
-    }                                                                                                                \
-    static void tile_##pixels##x##panels##_strided(const struct gemm *g, const float *a, const float *b, float *c) { \
-        gemm_tile(pixels, panels, g->a_pixel_stride, g, a, b, c);                                                    \
+#define TILE(pixels, panels)                                                                                       \
+    static void tile_##pixels##x##panels(const struct gemm *g, const float *a, const float *b, float *c,           \
+                                         struct stream *streams) {                                                 \
+        gemm_tile(pixels, panels, PANEL, g, a, b, c, streams);                                                     \
+    }                                                                                                              \
+    static void tile_##pixels##x##panels##_strided(const struct gemm *g, const float *a, const float *b, float *c, \
+                                                   struct stream *streams) {                                       \
+        gemm_tile(pixels, panels, g->a_pixel_stride, g, a, b, c, streams);                                         \
     }
 
 #define TILES_1_TO_3(panels) \
@@ -105,14 +123,21 @@ static gemm_tile_function *const instances[2][1][GEMM_PIXELS] = {{{ROWS(1, )}}, 
 
 void VARIANT(gemm_panel)(const struct gemm *g) {
     const size_t groups = (g->pixels + GEMM_PIXELS - 1) / GEMM_PIXELS;
+    const size_t steps = (g->panels + GEMM_PANELS - 1) / GEMM_PANELS * groups * g->block_count;
     gemm_tile_function *const(*by_panels)[GEMM_PIXELS] = instances[g->a_pixel_stride != PANEL];
+    struct stream streams[GEMM_PANELS + 1] = {{(const char *)g->next_a, (g->next_a_lines + steps - 1) / steps}};
     for (size_t panel = 0; panel < g->panels; panel += GEMM_PANELS) {
-        size_t panels = g->panels - panel < GEMM_PANELS ? g->panels - panel : GEMM_PANELS;
+        const size_t panels = g->panels - panel < GEMM_PANELS ? g->panels - panel : GEMM_PANELS;
+        const float *b = g->b + panel * g->b_panel_stride;
+        const float *next = panel + panels < g->panels ? b + panels * g->b_panel_stride : g->next_b;
+        for (size_t p = 0; p < GEMM_PANELS; p++) {
+            streams[p + 1].next = (const char *)next + p * g->b_panel_stride * sizeof *next;
+            streams[p + 1].pace = next ? (PANEL + groups - 1) / groups : 0;
+        }
         for (size_t group = 0; group < groups; group++) {
             size_t first = g->pixels * group / groups, end = g->pixels * (group + 1) / groups;
-            by_panels[panels - 1][end - first - 1](g, g->a + first * g->a_pixel_stride,
-                                                   g->b + panel * g->b_panel_stride,
-                                                   g->c + panel * g->c_panel_stride + first * PANEL);
+            by_panels[panels - 1][end - first - 1](g, g->a + first * g->a_pixel_stride, b,
+                                                   g->c + panel * g->c_panel_stride + first * PANEL, streams);
         }
     }
 }
