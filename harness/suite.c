@@ -103,7 +103,7 @@ static enum vaemark_status check_limits(const struct suite *suite, struct error 
           m->min_sample_ms <= 60000)) {
         return error_set_at(error, VAEMARK_BAD_INPUT, suite->path, "a time or percentage is out of range");
     }
-    if (m->launches > 1000 || m->warmups > 1000 || m->max_samples > 100000 || m->ring > 64 ||
+    if (m->launches > SUITE_MAX_LAUNCHES || m->warmups > 1000 || m->max_samples > 100000 || m->ring > 64 ||
         m->min_samples > m->max_samples) {
         return error_set_at(error, VAEMARK_BAD_INPUT, suite->path,
                             "measure: launches, warmups at most 1000, max_samples 100000, ring 64, and min_samples not "

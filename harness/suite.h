@@ -7,6 +7,8 @@
 
 #include "base/error.h"
 
+enum { SUITE_MAX_LAUNCHES = 100 };
+
 /* A block of cases: every model x latents x batch x precision x options. */
 struct suite_block {
     char **models;

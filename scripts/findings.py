@@ -35,6 +35,7 @@ MEANINGS = {
     "nan-shows": "a NaN in the latents does not show in the image",
     "memory-planned": "memory is not what was planned",
     "memory-returned": "memory is still held after close",
+    "launches": "fresh workers decode the same latents to other images",
     "not-cached": "timed decodes are not real decodes",
     "fuse-qkv/accepted": "fuse_qkv is refused where it must work",
     "fuse-qkv/modules": "the number of fused attentions is wrong",

@@ -33,6 +33,7 @@ const struct check_description check_descriptions[] = {
     {"memory-returned", "after close the allocator's balance is zero"},
     {"not-cached",
      "timed decodes of different latents differ pairwise, and one of them, drawn by lot, agrees with its oracle"},
+    {"launches", "fresh workers decode the same latents to the same images (suites of several launches)"},
     {"fuse-qkv/accepted", "fuse_qkv is accepted on AutoencoderKL, also after an unfuse"},
     {"fuse-qkv/modules", "the number of fused attentions is reported and is the graph's, zero where there are none"},
     {"fuse-qkv/projections", "the trace shows one projection an attention in place of three, and the graph's FLOPs"},

@@ -13,7 +13,8 @@ struct check_description {
 extern const struct check_description check_descriptions[];
 extern const size_t check_description_count;
 
-struct ceilings; /* harness/run/profile.h */
+struct ceilings;    /* harness/run/profile.h */
+struct measurement; /* harness/run/measure.h */
 
 /* A case while it is being judged. */
 struct judgement {
@@ -32,10 +33,11 @@ struct judgement {
     struct case_row *row;
     struct vaemark_tensor first_image; /* of ring member 0; owned */
     char first_hash[65];
-    struct tiling tiling; /* of the case: passes, image, places of seams */
-    uint64_t graph_flops; /* of all passes */
-    bool deterministic;   /* as declared */
-    char algorithm[32];   /* ... for the case's precision; "" where nothing is */
+    struct measurement *launches; /* timed decodes, a measurement a launch; the caller's */
+    struct tiling tiling;         /* of the case: passes, image, places of seams */
+    uint64_t graph_flops;         /* of all passes */
+    bool deterministic;           /* as declared */
+    char algorithm[32];           /* ... for the case's precision; "" where nothing is */
     int64_t passed_checks, failed_checks;
     char first_failure[600];
 };

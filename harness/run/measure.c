@@ -107,7 +107,7 @@ static void record_sample(struct judgement *j, const struct sample_row *identity
     }
 }
 
-static void record_samples(struct judgement *j, const struct measurement *m, int64_t launch) {
+void measurement_record_samples(struct judgement *j, const struct measurement *m, int64_t launch) {
     struct sample_row identity = {.launch = launch, .decodes = 1, .phase = "warm-up"};
     for (size_t i = 0; i < m->warmup_count; i++) {
         identity.outside_ns = m->warmup_outside_ns[i];
@@ -121,33 +121,60 @@ static void record_samples(struct judgement *j, const struct measurement *m, int
     }
 }
 
-void measurement_record(struct judgement *j, const struct measurement *m, int64_t launch) {
-    record_samples(j, m, launch);
-    double *wall = calloc(3 * m->count + 1, sizeof *wall);
-    if (!wall || m->count == 0) {
-        free(wall);
+/* Of the samples of one launch, or of the medians of several, for a launch moves all of its samples alike. `values` has
+ * room for the samples of any launch, `time` picks one's time. */
+static struct median_interval median_of(const struct measurement *launches, size_t count, double *values,
+                                        double (*time)(const struct measurement *, size_t)) {
+    double medians[SUITE_MAX_LAUNCHES];
+    for (size_t launch = 0; launch < count; launch++) {
+        for (size_t i = 0; i < launches[launch].count; i++) {
+            values[i] = time(&launches[launch], i);
+        }
+        if (count == 1) {
+            return statistics_median(values, launches[0].count);
+        }
+        medians[launch] = statistics_median(values, launches[launch].count).median;
+    }
+    return statistics_median(medians, count);
+}
+
+static double cpu_time(const struct measurement *m, size_t i) {
+    return (double)m->samples[i].cpu_ns / (double)m->decodes_per_sample;
+}
+
+static double outside_time(const struct measurement *m, size_t i) {
+    return (double)m->outside_ns[i] / (double)m->decodes_per_sample;
+}
+
+void measurements_summarise(struct judgement *j, const struct measurement *launches, size_t count) {
+    size_t total = 0;
+    for (size_t i = 0; i < count; i++) {
+        total += launches[i].count;
+    }
+    double *values = calloc(total + 1, sizeof *values);
+    if (!values || total == 0) {
+        free(values);
         return;
     }
-    double *cpu = wall + m->count, *outside = cpu + m->count;
-    for (size_t i = 0; i < m->count; i++) {
-        wall[i] = sample_time(m, i);
-        cpu[i] = (double)m->samples[i].cpu_ns / (double)m->decodes_per_sample;
-        outside[i] = (double)m->outside_ns[i] / (double)m->decodes_per_sample;
-    }
-    struct median_interval interval = statistics_median(wall, m->count);
     struct case_row *row = j->row;
+    struct median_interval interval = median_of(launches, count, values, sample_time);
     row->latency_median_ns = interval.median;
     row->latency_low_ns = interval.low;
     row->latency_high_ns = interval.high;
-    row->latency_mad_ns = statistics_mad(wall, m->count);
-    row->latency_min_ns = statistics_quantile(wall, m->count, 0);
-    row->cpu_time_median_ns = statistics_median(cpu, m->count).median;
-    row->outside_median_ns = statistics_median(outside, m->count).median;
-    row->sample_count = (int64_t)m->count;
-    row->launch_count = 1;
-    row->decodes_per_sample = m->decodes_per_sample;
+    row->cpu_time_median_ns = median_of(launches, count, values, cpu_time).median;
+    row->outside_median_ns = median_of(launches, count, values, outside_time).median;
+    for (size_t i = 0, used = 0; i < count; i++) {
+        for (size_t k = 0; k < launches[i].count; k++) {
+            values[used++] = sample_time(&launches[i], k);
+        }
+    }
+    row->latency_mad_ns = statistics_mad(values, total);
+    row->latency_min_ns = statistics_quantile(values, total, 0);
+    row->sample_count = (int64_t)total;
+    row->launch_count = (int64_t)count;
+    row->decodes_per_sample = launches[0].decodes_per_sample;
     double pixels = (double)row->batch * (double)row->image_height * (double)row->image_width;
     row->throughput_pixels_per_s = pixels / (interval.median * 1e-9);
     row->achieved_flops_per_s = row->flops / (interval.median * 1e-9);
-    free(wall);
+    free(values);
 }

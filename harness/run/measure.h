@@ -20,7 +20,8 @@ enum vaemark_status measure_decodes(struct judgement *j, bool oracle, double bud
 /* Seconds that samples of this case may take. */
 double measure_budget_s(const struct judgement *j);
 void measurement_free(struct measurement *measurement);
-/* Writes the samples into the record and their statistics into the case's row. */
-void measurement_record(struct judgement *j, const struct measurement *measurement, int64_t launch);
+void measurement_record_samples(struct judgement *j, const struct measurement *measurement, int64_t launch);
+/* Writes statistics into the case's row: of one launch's samples, or of several launches' medians. */
+void measurements_summarise(struct judgement *j, const struct measurement *launches, size_t count);
 
 #endif

@@ -8,7 +8,7 @@
 #include "base/clock.h"
 #include "harness/checks/checks.h"
 #include "harness/environment.h"
-#include "harness/run/measure.h"
+#include "harness/run/launches.h"
 #include "harness/run/memory_phases.h"
 #include "harness/run/profile.h"
 
@@ -210,15 +210,28 @@ static enum vaemark_status record_trace(struct judgement *j, struct error *error
     return status;
 }
 
+static bool is_reference(const struct judgement *j) {
+    return strcmp(j->item->decoder->backend, "reference") == 0;
+}
+
 static enum vaemark_status time_decodes(struct judgement *j, struct error *error) {
-    struct measurement measurement = {0};
-    bool oracle = strcmp(j->item->decoder->backend, "reference") == 0;
-    enum vaemark_status status = measure_decodes(j, oracle, measure_budget_s(j), &measurement, error);
+    enum vaemark_status status = measure_decodes(j, is_reference(j), measure_budget_s(j), j->launches, error);
     if (status == VAEMARK_OK) {
-        measurement_record(j, &measurement, 0);
-        status = check_not_cached(j, measurement.samples, measurement.count, error);
+        measurement_record_samples(j, j->launches, 0);
+        measurements_summarise(j, j->launches, 1);
+        status = check_not_cached(j, j->launches[0].samples, j->launches[0].count, error);
     }
-    measurement_free(&measurement);
+    return status;
+}
+
+/* The reference's time is information: one launch of it is enough. */
+static enum vaemark_status time_other_launches(struct judgement *j, const struct session_start *start,
+                                               struct error *error) {
+    size_t count = is_reference(j) ? 1 : j->suite->measure.launches;
+    enum vaemark_status status = launches_measure_others(j, start, j->launches, count, error);
+    if (status == VAEMARK_OK && count > 1) {
+        measurements_summarise(j, j->launches, count);
+    }
     return status;
 }
 
@@ -409,6 +422,9 @@ static void judge_case(struct judgement *j, const struct run_settings *settings)
     status = must_refuse         ? judge_refused(j, &error)
              : j->item->fuse_qkv ? judge_fused(j, &error)
                                  : judge_plain(j, &error);
+    if (status == VAEMARK_OK && !must_refuse) {
+        status = time_other_launches(j, &start, &error);
+    }
     if (status != VAEMARK_OK) {
         set_outcome_of_failure(j, &error);
     } else {
@@ -421,8 +437,10 @@ enum vaemark_status run_case(const struct run_settings *settings, const struct r
     int64_t start_ns = clock_monotonic_ns();
     struct judgement *j = calloc(1, sizeof *j);
     struct case_row *row = record_append(record, TABLE_CASES);
-    if (!j || !row) {
+    struct measurement *launches = calloc(settings->suite->measure.launches, sizeof *launches);
+    if (!j || !row || !launches) {
         free(j);
+        free(launches);
         return error_set(error, VAEMARK_OUT_OF_MEMORY, "not enough memory for a case");
     }
     *j = (struct judgement){.item = item,
@@ -433,6 +451,7 @@ enum vaemark_status run_case(const struct run_settings *settings, const struct r
                             .ring = settings->suite->measure.ring,
                             .threads = settings->threads > 0 ? settings->threads : environment_cpu_count(),
                             .ceilings = settings->ceilings,
+                            .launches = launches,
                             .row = row};
     fill_identity(j, settings->threads, repro);
     enum vaemark_status status = make_inputs(j, error);
@@ -458,6 +477,10 @@ enum vaemark_status run_case(const struct run_settings *settings, const struct r
         inputs_free(&j->sets[i]);
     }
     row->duration_ns = clock_monotonic_ns() - start_ns;
+    for (size_t i = 0; i < settings->suite->measure.launches; i++) {
+        measurement_free(&launches[i]);
+    }
+    free(launches);
     free(j->first_image.data);
     free(j);
     return status;

@@ -117,6 +117,11 @@ class Faults(CommandLine):
         row = next(row for row in record["checks"] if row["name"] == "fuse-qkv/refused")
         self.assertIn("nothing came of it: image and memory are as before", row["message"])
 
+    def test_another_image_in_another_launch_is_caught(self):
+        several = SUITE.replace("launches: 1", "launches: 3")
+        failed = self.assert_caught("differs_by_process", PLAIN, "launches", suite=several)
+        self.assertEqual(failed, {"launches"}, "it is within the bounds of each launch")
+
     def test_a_tiled_image_of_another_size_is_caught_by_name(self):
         for case in (TILED, "sd15-mini/*/tiling+fuse_qkv/*"):
             with self.subTest(case=case):

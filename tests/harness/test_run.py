@@ -2,6 +2,7 @@
 import json
 import os
 import signal
+import statistics
 import subprocess
 import time
 import unittest
@@ -40,6 +41,25 @@ class Run(CommandLine):
                 self.assertGreater(row["memory_rss_peak_bytes"], 0)
         self.assertTrue(all(row["bound"] is None or row["derivation"] for row in record["checks"]))
         self.assertIn("AutoencoderTiny", process.stdout)
+
+    def test_several_launches_are_several_workers_and_their_medians_make_the_figure(self):
+        suite = self.suite(SUITE.replace("launches: 1", "launches: 3"))
+        process, out = self.run_suite("--backend", "reference,cpu", "--model", "sd15-mini", suite=suite)
+        self.assert_exit(process, 0)
+        record = self.record(out)
+        for row in record["cases"]:
+            launches = 1 if row["backend"] == "reference" else 3
+            timed = [sample for sample in record["samples"] if sample["case_id"] == row["id"] and sample["phase"] == "timed"]
+            self.assertEqual({sample["launch"] for sample in timed}, set(range(launches)), row["id"])
+            self.assertEqual((row["launch_count"], row["sample_count"]), (launches, len(timed)))
+            medians = [statistics.median(sample["wall_ns"] / sample["decodes"] for sample in timed if sample["launch"] == launch)
+                       for launch in range(launches)]
+            self.assertAlmostEqual(row["latency_median_ns"], statistics.median(medians), delta=1)
+            if launches > 1:
+                self.assertAlmostEqual(row["latency_low_ns"], min(medians), delta=1)
+                self.assertAlmostEqual(row["latency_high_ns"], max(medians), delta=1)
+        checks = [row["case_id"] for row in record["checks"] if row["name"] == "launches"]
+        self.assertEqual(checks, [row["id"] for row in record["cases"] if row["backend"] == "cpu"], "one a case, fused, too")
 
     def test_nothing_selected_is_an_error(self):
         process, out = self.run_suite("--case", "no/such/*")

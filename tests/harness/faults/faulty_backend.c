@@ -14,6 +14,7 @@
  *              writes_input             one bit of the latents changes
  *              writes_weights           a weights buffer changes with every decode
  *              nondeterministic         every decode adds another small number
+ *              differs_by_process       adds a number within the bounds, another one in each process
  *              state_leaks              adds a trace of the previous image
  *              stale_after_others       adds 0.001 where the decode before was of other latents
  *              batch_members_swapped    the first two members of a batch are swapped
@@ -314,6 +315,8 @@ static void spoil_image(struct vaemark_decoder *d, const struct vaemark_tensor *
         shift += 0.05;
     if (fault("nondeterministic"))
         shift += 1e-3 * (double)(d->decodes + 1);
+    if (fault("differs_by_process"))
+        shift += 6e-8 * (double)(1 + getpid() % 61);
     if ((fault("wrong_with_many_threads") && d->threads != 1) || (fault("wrong_with_one_thread") && d->threads == 1))
         shift += 1e-3;
     for (int64_t i = 0; i < count && shift != 0.0; i++)
