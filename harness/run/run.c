@@ -16,12 +16,13 @@
 #include "results/store.h"
 #include "results/verdict.h"
 
-/* Roughly seconds: a worker's start and its budget of samples, and a dozen decodes for checks and oracles. */
+/* Roughly seconds: each worker's start and budget of samples, and a dozen decodes for checks and oracles. */
 static double case_cost(const struct suite *suite, const struct run_case *item) {
     enum { DECODES = 12, FLOPS_PER_SECOND_E9 = 20, LATENT_PIXELS = 64, PIXELS_AT_512 = 512 * 512 };
     double pixels = (double)item->batch * (double)item->height * (double)item->width * LATENT_PIXELS;
     double work = pixels / PIXELS_AT_512 * model_flops_at(item->model->model, 512) * 1e-9 * DECODES;
-    return 1 + suite->measure.budget_s + (work == work ? work / FLOPS_PER_SECOND_E9 : 0); /* a NaN counts as no work */
+    double launches = suite->measure.launches * (1 + suite->measure.budget_s);
+    return launches + (work == work ? work / FLOPS_PER_SECOND_E9 : 0); /* a NaN counts as no work */
 }
 
 static void note(const char *text) {
