@@ -167,58 +167,65 @@ void conv2d_store_row(const struct conv2d_task *task, size_t panel, size_t row, 
     const size_t factor = residual ? residual->upsample : 1, out_panel = task->panel + panel;
     const size_t y = task->y + row, x = task->x;
     struct epilogue epilogue = {.alpha = step->alpha, .beta = step->beta, .activation = step->activation};
-    float *out = operand_panel(task->run, &step->output, task->image, out_panel);
     epilogue.bias = step->bias ? step->bias + out_panel * PANEL : NULL;
     if (residual) {
-        /* a pointwise step sees one row: y is 0, and x alone finds the line */
-        epilogue.residual = operand_panel(task->run, residual, task->image, out_panel) +
-                            (y / factor * residual->width + x / factor) * PANEL;
+        epilogue.residual = operand_line(task->run, residual, task->image, out_panel, y / factor, x / factor);
     }
-    task->run->kernels->store_lines(out + (y * step->conv2d.out_width + x) * PANEL, sums, task->columns, factor,
-                                    x % factor, &epilogue);
+    task->run->kernels->store_lines(operand_line(task->run, &step->output, task->image, out_panel, y, x), sums,
+                                    task->columns, factor, x % factor, &epilogue);
 }
 
 static size_t at_most(size_t limit, size_t rest) {
     return rest < limit ? rest : limit;
 }
 
-static struct conv2d_task make_task(const struct run *run, const struct step *step, size_t first_panel, size_t panels,
+static struct conv2d_task make_task(const struct run *run, const struct step *step, const struct conv2d_part *part,
                                     size_t index) {
     const struct conv2d_step *c = &step->conv2d;
-    const size_t by_panel = divide_up(panels, c->block_panels), by_column = divide_up(c->out_width, c->block_columns);
-    const size_t by_row = divide_up(c->out_height, c->block_rows);
-    struct conv2d_task task = {.run = run, .step = step, .first_panel = first_panel};
+    const size_t by_panel = divide_up(part->panels, c->block_panels);
+    const size_t by_column = divide_up(c->out_width, c->block_columns);
+    const size_t by_row = divide_up(part->end_row - part->first_row, c->block_rows);
+    struct conv2d_task task = {.run = run, .step = step, .first_panel = part->first_panel};
 
-    task.panels = at_most(c->block_panels, panels - index % by_panel * c->block_panels);
-    task.panel = first_panel + index % by_panel * c->block_panels;
+    task.panels = at_most(c->block_panels, part->panels - index % by_panel * c->block_panels);
+    task.panel = part->first_panel + index % by_panel * c->block_panels;
     index /= by_panel;
     task.x = index % by_column * c->block_columns;
     index /= by_column;
-    task.y = index % by_row * c->block_rows;
-    task.image = index / by_row;
+    task.y = part->first_row + index % by_row * c->block_rows;
+    task.image = part->first_image + index / by_row;
     task.in_panel =
         c->in_panels < panel_count(step->inputs[0].channels) ? task.panel / c->block_panels * c->in_panels : 0;
     task.columns = at_most(c->block_columns, c->out_width - task.x);
-    task.rows = at_most(c->block_rows, c->out_height - task.y);
-
+    task.rows = at_most(c->block_rows, part->end_row - task.y);
     task.scratch = run_thread_workspace(run, step);
     return task;
 }
 
-void conv2d_run_tasks(const struct run *run, const struct step *step, size_t first_panel, size_t panels,
-                      conv2d_work *work) {
-    const struct conv2d_step *c = &step->conv2d;
-    const size_t tasks = step->output.images * divide_up(c->out_height, c->block_rows) *
-                         divide_up(c->out_width, c->block_columns) * divide_up(panels, c->block_panels);
-#pragma omp parallel for num_threads(run->threads) schedule(dynamic)
-    for (size_t i = 0; i < tasks; i++) {
-        struct conv2d_task task = make_task(run, step, first_panel, panels, i);
-        work(&task);
-    }
+struct conv2d_part conv2d_whole(const struct step *step) {
+    return (struct conv2d_part){.images = step->output.images,
+                                .end_row = step->conv2d.out_height,
+                                .panels = panel_count(step->output.channels)};
 }
 
-void conv2d_run_all(const struct run *run, const struct step *step, conv2d_work *work) {
-    conv2d_run_tasks(run, step, 0, panel_count(step->output.channels), work);
+struct conv2d_part conv2d_rows(const struct step *step, size_t image, size_t first_row, size_t end_row) {
+    return (struct conv2d_part){.first_image = image,
+                                .images = 1,
+                                .first_row = first_row,
+                                .end_row = end_row,
+                                .panels = panel_count(step->output.channels)};
+}
+
+void conv2d_run_tasks(const struct run *run, const struct step *step, const struct conv2d_part *part,
+                      conv2d_work *work) {
+    const struct conv2d_step *c = &step->conv2d;
+    const size_t tasks = part->images * divide_up(part->end_row - part->first_row, c->block_rows) *
+                         divide_up(c->out_width, c->block_columns) * divide_up(part->panels, c->block_panels);
+#pragma omp parallel for num_threads(run->threads) schedule(dynamic)
+    for (size_t i = 0; i < tasks; i++) {
+        struct conv2d_task task = make_task(run, step, part, i);
+        work(&task);
+    }
 }
 
 void conv2d_run_direct(struct conv2d_task *task, conv2d_compute *compute) {
@@ -244,7 +251,13 @@ static void work(struct conv2d_task *task) {
 }
 
 static void conv2d_run(const struct run *run, const struct step *step) {
-    conv2d_run_all(run, step, work);
+    const struct conv2d_part part = conv2d_whole(step);
+    conv2d_run_tasks(run, step, &part, work);
+}
+
+static void conv2d_run_rows(const struct run *run, const struct step *step, size_t image, size_t first, size_t end) {
+    const struct conv2d_part part = conv2d_rows(step, image, first, end);
+    conv2d_run_tasks(run, step, &part, work);
 }
 
 /* A task that computes all output channels of its pixels has read them all. Images lie at other places where they have
@@ -258,4 +271,5 @@ const struct step_type step_conv2d = {.kernel = "panel",
                                       .residual_inside = true,
                                       .pixel_inside = conv2d_pixel_inside,
                                       .plan = conv2d_plan,
-                                      .run = conv2d_run};
+                                      .run = conv2d_run,
+                                      .run_rows = conv2d_run_rows};

@@ -43,10 +43,14 @@ void conv2d_store_row(const struct conv2d_task *task, size_t panel, size_t row, 
 
 /* What a thread does with a task: load, compute, store. */
 typedef void conv2d_work(struct conv2d_task *task);
-/* ... for all tasks of output panels [first_panel, first_panel + panels). */
-void conv2d_run_tasks(const struct run *run, const struct step *step, size_t first_panel, size_t panels,
+/* A part of the output: whole blocks of it, or the rest. */
+struct conv2d_part {
+    size_t first_image, images, first_row, end_row, first_panel, panels;
+};
+struct conv2d_part conv2d_whole(const struct step *step);
+struct conv2d_part conv2d_rows(const struct step *step, size_t image, size_t first_row, size_t end_row);
+void conv2d_run_tasks(const struct run *run, const struct step *step, const struct conv2d_part *part,
                       conv2d_work *work);
-void conv2d_run_all(const struct run *run, const struct step *step, conv2d_work *work);
 
 /* Fills in the sums of a task from its patch, which is loaded; they are stored after. */
 typedef void conv2d_compute(const struct conv2d_task *task);

@@ -62,11 +62,13 @@ static void work_depthwise(struct conv2d_task *task) {
 }
 
 static void conv2d_grouped_run(const struct run *run, const struct step *step) {
-    conv2d_run_all(run, step, work_grouped);
+    const struct conv2d_part part = conv2d_whole(step);
+    conv2d_run_tasks(run, step, &part, work_grouped);
 }
 
 static void conv2d_depthwise_run(const struct run *run, const struct step *step) {
-    conv2d_run_all(run, step, work_depthwise);
+    const struct conv2d_part part = conv2d_whole(step);
+    conv2d_run_tasks(run, step, &part, work_depthwise);
 }
 
 const struct step_type step_conv2d_grouped = {

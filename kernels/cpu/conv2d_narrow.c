@@ -24,8 +24,18 @@ static void work(struct conv2d_task *task) {
 }
 
 static void conv2d_narrow_run(const struct run *run, const struct step *step) {
-    conv2d_run_all(run, step, work);
+    const struct conv2d_part part = conv2d_whole(step);
+    conv2d_run_tasks(run, step, &part, work);
 }
 
-const struct step_type step_conv2d_narrow = {
-    .kernel = "narrow", .residual_inside = true, .plan = conv2d_plan, .run = conv2d_narrow_run};
+static void conv2d_narrow_run_rows(const struct run *run, const struct step *step, size_t image, size_t first,
+                                   size_t end) {
+    const struct conv2d_part part = conv2d_rows(step, image, first, end);
+    conv2d_run_tasks(run, step, &part, work);
+}
+
+const struct step_type step_conv2d_narrow = {.kernel = "narrow",
+                                             .residual_inside = true,
+                                             .plan = conv2d_plan,
+                                             .run = conv2d_narrow_run,
+                                             .run_rows = conv2d_narrow_run_rows};

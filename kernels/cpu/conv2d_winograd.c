@@ -281,13 +281,34 @@ static void work(struct conv2d_task *task) {
 }
 
 static void conv2d_winograd_run(const struct run *run, const struct step *step) {
-    const size_t out_panels = panel_count(step->output.channels), part = sizes_of(step).part_panels;
-    for (size_t first = 0; first < out_panels; first += part) {
-        const size_t panels = at_most(part, out_panels - first);
-        transform_weights(run, step, first, panels);
-        conv2d_run_tasks(run, step, first, panels, work);
+    const size_t out_panels = panel_count(step->output.channels), most = sizes_of(step).part_panels;
+    struct conv2d_part part = conv2d_whole(step);
+    for (; part.first_panel < out_panels; part.first_panel += most) {
+        part.panels = at_most(most, out_panels - part.first_panel);
+        transform_weights(run, step, part.first_panel, part.panels);
+        conv2d_run_tasks(run, step, &part, work);
     }
 }
 
-const struct step_type step_conv2d_winograd = {
-    .kernel = "winograd", .residual_inside = true, .plan = conv2d_winograd_plan, .run = conv2d_winograd_run};
+/* Rows at a time: weights stay transformed, so there must be one part. */
+static bool conv2d_winograd_has_rows(const struct step *step) {
+    return sizes_of(step).part_panels == panel_count(step->output.channels);
+}
+
+static void conv2d_winograd_begin(const struct run *run, const struct step *step) {
+    transform_weights(run, step, 0, panel_count(step->output.channels));
+}
+
+static void conv2d_winograd_run_rows(const struct run *run, const struct step *step, size_t image, size_t first,
+                                     size_t end) {
+    const struct conv2d_part part = conv2d_rows(step, image, first, end);
+    conv2d_run_tasks(run, step, &part, work);
+}
+
+const struct step_type step_conv2d_winograd = {.kernel = "winograd",
+                                               .residual_inside = true,
+                                               .plan = conv2d_winograd_plan,
+                                               .run = conv2d_winograd_run,
+                                               .begin = conv2d_winograd_begin,
+                                               .has_rows = conv2d_winograd_has_rows,
+                                               .run_rows = conv2d_winograd_run_rows};

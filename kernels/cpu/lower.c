@@ -436,7 +436,7 @@ enum vaemark_status plan_lower(struct plan *plan, const struct vaemark_graph *gr
     enum vaemark_status status = VAEMARK_OK;
 
     plan->steps = calloc(most, sizeof *plan->steps);
-    plan->buffers = calloc(2 * most, sizeof *plan->buffers); /* and its scratch (plan.c) */
+    plan->buffers = calloc(3 * most, sizeof *plan->buffers); /* and its scratch, twofold (plan.c) */
     l.values = calloc(values, sizeof *l.values);
     l.writers = calloc(values, sizeof *l.writers);
     l.uses = calloc(values, sizeof *l.uses);

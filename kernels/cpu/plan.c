@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "base/clock.h"
+#include "kernels/cpu/bands.h"
 #include "kernels/cpu/conv2d.h"
 
 /* ---- places: lifetimes, in-place steps, offsets ---- */
@@ -15,6 +16,23 @@ static void note_read(struct plan *plan, const struct operand *operand, int32_t 
     }
     if (operand->segment_count > 0 && operand->coefficients >= 0) {
         plan->buffers[operand->coefficients].last_step = step;
+    }
+}
+
+static void note_scratch(struct plan *plan, int32_t buffer, int32_t step) {
+    if (buffer >= 0) {
+        plan->buffers[buffer].first_step = plan->buffers[buffer].last_step = step;
+    }
+}
+
+/* Steps of a group run at the same time: what is alive at one of them is alive at all. */
+static void extend_lifetimes(struct plan *plan, int32_t first, int32_t last) {
+    for (size_t i = 0; i < plan->buffer_count; i++) {
+        struct arena_block *block = &plan->buffers[i];
+        if (block->first_step <= last && block->last_step >= first) {
+            block->first_step = block->first_step < first ? block->first_step : first;
+            block->last_step = block->last_step > last ? block->last_step : last;
+        }
     }
 }
 
@@ -29,10 +47,12 @@ static void find_lifetimes(struct plan *plan) {
             note_read(plan, &step->inputs[k], (int32_t)i);
         }
         note_read(plan, &step->residual, (int32_t)i);
-        if (step->workspace_buffer >= 0) {
-            struct arena_block *scratch = &plan->buffers[step->workspace_buffer];
-            scratch->first_step = scratch->last_step = (int32_t)i;
-        }
+        note_scratch(plan, step->shared_buffer, (int32_t)i);
+        note_scratch(plan, step->thread_buffer, (int32_t)i);
+    }
+    for (size_t i = 0; i < plan->group_count; i++) {
+        extend_lifetimes(plan, (int32_t)plan->groups[i].first,
+                         (int32_t)(plan->groups[i].first + plan->groups[i].count - 1));
     }
 }
 
@@ -87,6 +107,9 @@ static void find_places(struct plan *plan, int32_t *alias) {
     }
     for (size_t i = 0; i < plan->step_count; i++) {
         const struct step *step = &plan->steps[i];
+        if (step->banded) {
+            continue; /* others of its group have not read the rows yet */
+        }
         bool taken = step->type->residual_inside && step->residual.segment_count > 0 &&
                      take_place(plan, alias, (int32_t)i, &step->residual, false);
         const bool larger = step->type->pixel_inside != NULL && step->type->pixel_inside(step);
@@ -177,26 +200,61 @@ static void choose_algorithms(struct plan *plan) {
     }
 }
 
-/* Blocks, and scratch as a buffer that only its step needs. */
+static int32_t add_scratch(struct plan *plan, size_t size_bytes) {
+    if (size_bytes == 0) {
+        return -1;
+    }
+    plan->buffers[plan->buffer_count] = (struct arena_block){.size_bytes = size_bytes};
+    return (int32_t)plan->buffer_count++;
+}
+
+/* Blocks, and scratch as buffers that only their step needs. */
 static enum vaemark_status plan_steps(struct plan *plan, const struct plan_settings *settings, struct error *error) {
     for (size_t i = 0; i < plan->step_count; i++) {
         struct step *step = &plan->steps[i];
-        size_t wanted;
-        step->workspace_buffer = -1;
-        if (step->type->plan == NULL) {
-            continue;
+        size_t threads_bytes;
+        if (step->type->plan != NULL) {
+            step->type->plan(step, settings->threads, &step->workspace);
         }
-        step->type->plan(step, settings->threads, &step->workspace);
-        if (__builtin_mul_overflow(step->workspace.thread_bytes, (size_t)settings->threads, &wanted) ||
-            __builtin_add_overflow(wanted, step->workspace.shared_bytes, &wanted)) {
+        if (__builtin_mul_overflow(step->workspace.thread_bytes, (size_t)settings->threads, &threads_bytes)) {
             return error_set_at(error, VAEMARK_OUT_OF_MEMORY, step->module, "the scratch does not fit any memory");
         }
-        if (wanted > 0) {
-            step->workspace_buffer = (int32_t)plan->buffer_count;
-            plan->buffers[plan->buffer_count++] = (struct arena_block){.size_bytes = wanted};
-        }
+        step->shared_buffer = add_scratch(plan, step->workspace.shared_bytes);
+        step->thread_buffer = add_scratch(plan, threads_bytes);
     }
     return VAEMARK_OK;
+}
+
+/* One step of a group runs at a time: the threads' scratch of the largest serves all. */
+static void share_scratch(struct plan *plan, const struct band_group *group) {
+    const struct step *steps = plan->steps + group->first;
+    int32_t largest = steps[0].thread_buffer;
+    for (size_t i = 1; i < group->count; i++) {
+        const int32_t buffer = steps[i].thread_buffer;
+        if (largest < 0 || (buffer >= 0 && plan->buffers[buffer].size_bytes > plan->buffers[largest].size_bytes)) {
+            largest = buffer;
+        }
+    }
+    for (size_t i = 0; i < group->count; i++) {
+        struct step *step = &plan->steps[group->first + i];
+        if (step->thread_buffer >= 0 && step->thread_buffer != largest) {
+            plan->buffers[step->thread_buffer].size_bytes = 0;
+            step->thread_buffer = largest;
+        }
+    }
+}
+
+static enum vaemark_status form_bands(struct plan *plan, const struct plan_settings *settings, struct error *error) {
+    size_t most = 0;
+    bool formed = bands_form(plan, settings->threads);
+    for (size_t i = 0; formed && i < plan->group_count; i++) {
+        share_scratch(plan, &plan->groups[i]);
+        most = plan->groups[i].count > most ? plan->groups[i].count : most;
+    }
+    plan->band_progress = calloc(2 * most + 1, sizeof *plan->band_progress);
+    return formed && plan->band_progress != NULL
+               ? VAEMARK_OK
+               : error_set(error, VAEMARK_OUT_OF_MEMORY, "no memory for the plan of %zu steps", plan->step_count);
 }
 
 static enum vaemark_status finish_steps(struct plan *plan, const struct plan_settings *settings, struct error *error) {
@@ -237,6 +295,9 @@ enum vaemark_status plan_create(const struct vaemark_graph *graph, const struct 
         status = plan_steps(plan, settings, error);
     }
     if (status == VAEMARK_OK) {
+        status = form_bands(plan, settings, error);
+    }
+    if (status == VAEMARK_OK) {
         status = assign_places(plan, error);
     }
     if (status == VAEMARK_OK) {
@@ -256,20 +317,39 @@ void plan_free(struct plan *plan) {
     if (plan == NULL) {
         return;
     }
+    free(plan->band_progress);
+    free(plan->groups);
     free(plan->trace);
     free(plan->buffers);
     free(plan->steps);
     free(plan);
 }
 
-void plan_run(struct plan *plan, const struct run *run) {
+static char *place_of(const struct plan *plan, const struct run *run, int32_t buffer) {
+    return buffer < 0 ? NULL : run->arena + plan->buffers[buffer].offset_bytes;
+}
+
+struct run plan_place(const struct plan *plan, const struct run *run, const struct step *step) {
     struct run placed = *run;
     placed.buffers = plan->buffers;
+    placed.shared_workspace = place_of(plan, run, step->shared_buffer);
+    placed.thread_workspace = place_of(plan, run, step->thread_buffer);
+    return placed;
+}
+
+void plan_run(struct plan *plan, const struct run *run) {
+    const struct band_group *group = plan->groups;
     for (size_t i = 0; i < plan->step_count; i++) {
+        const struct step *step = &plan->steps[i];
+        if (step->banded) {
+            bands_run(plan, group, run);
+            i += group->count - 1;
+            group++;
+            continue;
+        }
         const int64_t start_ns = clock_monotonic_ns();
-        const int32_t scratch = plan->steps[i].workspace_buffer;
-        placed.workspace = scratch < 0 ? NULL : run->arena + plan->buffers[scratch].offset_bytes;
-        plan->steps[i].type->run(&placed, &plan->steps[i]);
+        const struct run placed = plan_place(plan, run, step);
+        step->type->run(&placed, step);
         plan->trace[i].time_ns = (uint64_t)(clock_monotonic_ns() - start_ns);
     }
 }

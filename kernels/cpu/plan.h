@@ -6,12 +6,21 @@
 #include "kernels/cpu/packed.h"
 #include "kernels/cpu/step.h"
 
+/* Steps that run depth first, band by band (bands.h). */
+struct band_group {
+    size_t first, count;
+    size_t band_rows; /* of the last step, a round */
+};
+
 struct plan {
     struct step *steps;
     size_t step_count;
     struct arena_block *buffers; /* offsets are those of the arena */
     size_t buffer_count;
-    size_t arena_bytes;                /* values and the scratch of steps */
+    size_t arena_bytes; /* values and the scratch of steps */
+    struct band_group *groups;
+    size_t group_count;
+    size_t *band_progress;             /* of the group that runs: rows made, and to be made, by each step */
     struct vaemark_trace_entry *trace; /* one a step; times are those of the last run */
 };
 
@@ -30,6 +39,9 @@ void plan_free(struct plan *plan);
 
 /* Runs all steps. Fails nowhere, allocates nothing. `run` has everything but the buffers. */
 void plan_run(struct plan *plan, const struct run *run);
+
+/* `run` with the scratch of a step. */
+struct run plan_place(const struct plan *plan, const struct run *run, const struct step *step);
 
 /* VAEMARK_UNSUPPORTED_MODEL names an op that no step here computes. */
 enum vaemark_status plan_check_ops(const struct vaemark_graph *graph, struct error *error);

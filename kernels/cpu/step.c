@@ -8,14 +8,26 @@ bool operand_is_plain(const struct operand *operand) {
            operand->activation == ACTIVATION_NONE;
 }
 
-float *operand_panel(const struct run *run, const struct operand *operand, size_t image, size_t panel) {
+static float *find_panel(const struct run *run, const struct operand *operand, size_t image, size_t panel,
+                         size_t rows) {
     const struct segment *segment = &operand->segments[0];
     if (panel >= segment->panels) {
         panel -= segment->panels;
         segment = &operand->segments[1];
     }
     float *memory = (float *)(run->arena + run->buffers[segment->buffer].offset_bytes);
-    return memory + (image * segment->image_panels + segment->first_panel + panel) * operand_pixels(operand) * PANEL;
+    return memory + (image * segment->image_panels + segment->first_panel + panel) * rows * operand->width * PANEL;
+}
+
+float *operand_panel(const struct run *run, const struct operand *operand, size_t image, size_t panel) {
+    return find_panel(run, operand, image, panel, operand->height);
+}
+
+float *operand_line(const struct run *run, const struct operand *operand, size_t image, size_t panel, size_t y,
+                    size_t x) {
+    const size_t rows = operand->ring_rows;
+    float *lines = rows > 0 ? find_panel(run, operand, 0, panel, rows) : operand_panel(run, operand, image, panel);
+    return lines + ((rows > 0 ? y % rows : y) * operand->width + x) * PANEL;
 }
 
 float *operand_coefficients(const struct run *run, const struct operand *value, int32_t buffer, size_t image,
@@ -35,13 +47,12 @@ struct prologue operand_prologue(const struct run *run, const struct operand *op
 void operand_load(float *out, const struct run *run, const struct operand *operand, size_t image, size_t panel,
                   size_t y, size_t x, size_t count) {
     const size_t factor = operand->upsample;
-    const float *lines = operand_panel(run, operand, image, panel);
-    const size_t first = y / factor * operand->width + x / factor;
+    const float *lines = operand_line(run, operand, image, panel, y / factor, x / factor);
     struct prologue prologue = operand_prologue(run, operand, image, panel);
     if (operand->pixel_scales) {
-        prologue.scales = operand_pixel_scales(run, operand, image) + first;
+        prologue.scales = operand_pixel_scales(run, operand, image) + y / factor * operand->width + x / factor;
     }
-    run->kernels->load_lines(out, lines + first * PANEL, count, factor, x % factor, &prologue);
+    run->kernels->load_lines(out, lines, count, factor, x % factor, &prologue);
 }
 
 float *operand_pixel_scales(const struct run *run, const struct operand *operand, size_t image) {
@@ -66,9 +77,9 @@ void operand_load_channels(float *out, const struct run *run, const struct opera
 }
 
 void *run_shared_workspace(const struct run *run) {
-    return run->workspace;
+    return run->shared_workspace;
 }
 
 void *run_thread_workspace(const struct run *run, const struct step *step) {
-    return run->workspace + step->workspace.shared_bytes + (size_t)omp_get_thread_num() * step->workspace.thread_bytes;
+    return run->thread_workspace + (size_t)omp_get_thread_num() * step->workspace.thread_bytes;
 }

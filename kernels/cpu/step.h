@@ -27,6 +27,7 @@ struct operand {
     int32_t coefficients;                   /* buffer of (images, panels, 3, 16), see struct prologue; -1: none */
     bool pixel_scales; /* behind the coefficients, (images, pixels) numbers by which lines are scaled before */
     enum activation activation;
+    size_t ring_rows; /* the buffer holds so many rows of one image, row y in place y % ring_rows; 0: all rows of all */
 };
 
 struct run;
@@ -47,6 +48,11 @@ struct step_type {
      * they need. */
     void (*plan)(struct step *step, int threads, struct step_workspace *workspace);
     void (*run)(const struct run *run, const struct step *step);
+    /* The same in parts: what comes before all rows (may be NULL), and rows [first, end) of an image; first is a
+     * multiple of the blocks' rows. NULL where the step cannot; has_rows tells of this very one. */
+    void (*begin)(const struct run *run, const struct step *step);
+    bool (*has_rows)(const struct step *step);
+    void (*run_rows)(const struct run *run, const struct step *step, size_t image, size_t first, size_t end);
 };
 
 extern const struct step_type step_pack, step_unpack, step_conv2d, step_conv2d_winograd, step_conv2d_narrow,
@@ -80,7 +86,8 @@ struct step {
     float alpha, beta;
     enum activation activation;
     struct step_workspace workspace;
-    int32_t workspace_buffer; /* -1: none */
+    int32_t shared_buffer, thread_buffer; /* of the scratch; -1: none */
+    bool banded;                          /* part of a group of bands */
 
     union {
         struct conv2d_step conv2d;
@@ -125,7 +132,7 @@ struct run {
     const struct kernel_set *kernels;
     int threads;
     const struct arena_block *buffers;
-    char *arena, *workspace;
+    char *arena, *shared_workspace, *thread_workspace;
     const struct vaemark_tensors *inputs;
     float *image; /* (N,C,H,W) of the result */
 };
@@ -144,8 +151,11 @@ static inline size_t operand_pixels(const struct operand *operand) {
 
 /* Nothing to apply while reading, one segment. */
 bool operand_is_plain(const struct operand *operand);
-/* The first line of a panel of an image. */
+/* The first line of a panel of an image, of an operand that is no ring. */
 float *operand_panel(const struct run *run, const struct operand *operand, size_t image, size_t panel);
+/* The line of a pixel as stored. */
+float *operand_line(const struct run *run, const struct operand *operand, size_t image, size_t panel, size_t y,
+                    size_t x);
 /* What the loader must apply to that panel's lines. */
 struct prologue operand_prologue(const struct run *run, const struct operand *operand, size_t image, size_t panel);
 /* count lines of row y from column x (both as the reader sees them, after upsampling) into out. */

@@ -172,6 +172,22 @@ static value tiles_of_outputs(struct builder *b) {
     return builder_relu(b, builder_add(b, conv(b, x, 40, 40, "d"), x));
 }
 
+/* Nothing between the convolutions needs a whole image: rows go through all of them, band by band. Residuals that wait
+ * for several steps, one that is upsampled, a step without Winograd, another of few channels at the end. */
+static value bands(struct builder *b) {
+    value x = conv(b, builder_input(b, "latents", 4, 4, 1), 4, 32, "in");
+    for (int i = 0; i < 2; i++) {
+        value y = builder_relu(b, conv(b, x, 32, 32, builder_path(b, "%d.a", i)));
+        y = builder_relu(b, conv(b, y, 32, 32, builder_path(b, "%d.b", i)));
+        x = builder_relu(b, builder_add(b, conv(b, y, 32, 32, builder_path(b, "%d.c", i)), x));
+    }
+    value small = x;
+    x = conv(b, builder_upsample_nearest(b, x, 2), 32, 32, "up");
+    x = builder_add(b, conv(b, x, 32, 32, "d"), builder_upsample_nearest(b, small, 2));
+    x = builder_conv2d(b, builder_silu(b, x), (struct conv2d_options){.in = 32, .out = 24, .kernel = 5}, "e");
+    return conv(b, builder_relu(b, conv(b, x, 24, 32, "f")), 32, 3, "out");
+}
+
 /* More weights than are transformed at a time, and more than a call of the microkernel takes. */
 static value wide(struct builder *b) {
     value x = builder_linear(b, builder_input(b, "latents", 4, 8, 1), 8, 544, "in");
@@ -197,6 +213,8 @@ static const struct awkward AWKWARD[] = {
     {"tiles of 6", tiles_of_outputs, 2, 25, 31, 0.0f},
     {"tiles in several columns of blocks", tiles_of_outputs, 1, 19, 113, 0.0f},
     {"wide", wide, 1, 18, 12, 0.0f},
+    {"bands", bands, 1, 131, 11, 0.0f},
+    {"bands of two images", bands, 2, 75, 40, 0.0f},
     {"joins", joins, 2, 5, 6, 0.0f},
     {"times", times, 2, 4, 5, 0.0f},
     {"clamps", clamps, 1, 4, 6, 0.0f},
