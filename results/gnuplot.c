@@ -103,6 +103,12 @@ static void name_drawing(char name[64], enum plot_id id, size_t drawing) {
     }
 }
 
+static void print_load(FILE *out, const char *scripts_folder, const char *script) {
+    fprintf(out, "load ");
+    plot_print_quoted(out, scripts_folder);
+    fprintf(out, ".'/%s'\n", script);
+}
+
 static bool print_drawing(FILE *out, const struct job *job, const struct plot *plot, const struct record *record,
                           size_t drawing, const char *scripts_folder) {
     char name[64];
@@ -115,9 +121,8 @@ static bool print_drawing(FILE *out, const struct job *job, const struct plot *p
     plot_print_quoted(out, job->temporary[drawing]);
     fputc('\n', out);
     plot_print_layout(out, layout);
-    fprintf(out, "load ");
-    plot_print_quoted(out, scripts_folder);
-    fprintf(out, ".'/plot.gp'\n");
+    print_load(out, scripts_folder, "common.gp");
+    print_load(out, scripts_folder, plot->panel_count > 0 ? "panels.gp" : "plot.gp");
     plot_layout_free(layout);
     return true;
 }
@@ -267,7 +272,7 @@ static bool prepare_job(struct job *job, const struct record *record, const char
                         struct results_error *error) {
     struct plot *plot = plot_create(record, job->id);
     bool done = plot || results_fail(error, "%s: out of memory", folder);
-    job->has_data = plot && plot->line_count > 0;
+    job->has_data = plot && !plot_is_empty(plot);
     if (done && !job->has_data) {
         remove_drawings(folder, job->id);
     }

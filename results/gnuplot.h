@@ -6,8 +6,8 @@
 #include "results/store.h"
 
 /* Draws every plot that has data into `folder` (which is there): FOLDER/NAME.svg, NAME-dark.svg, NAME-narrow.svg,
- * NAME-narrow-dark.svg (transparent) and NAME.png (light, with its title), by SCRIPTS_FOLDER/plot.gp. Files of plots
- * without data are removed, so that a folder never shows an older run's. */
+ * NAME-narrow-dark.svg (transparent) and NAME.png (light, with its title), by the scripts in SCRIPTS_FOLDER. Files of
+ * plots without data are removed, so that a folder never shows an older run's. */
 bool gnuplot_draw_all(const struct record *record, const char *folder, const char *scripts_folder,
                       struct results_error *error);
 

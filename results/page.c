@@ -113,6 +113,7 @@ static const struct page_section sections[] = {
     {"fuse-qkv", "Fuse-QKV: who ran it, who refused it", "Fuse-QKV", page_has_cases, page_write_fuse_qkv},
     {"checks", "Every check of every case", "Checks", page_has_checks, page_write_checks},
     {"plots", "Plots", "Plots", page_has_cases, page_write_plots},
+    {"profiles", "Profiles: where the time of a decode goes", "Profiles", page_has_profiles, page_write_profiles},
     {"pictures", "Decoded pictures and where they differ", "Pictures", page_has_pictures, page_write_pictures},
     {"models", "Models", "Models", page_has_models, page_write_models},
     {"oracles", "Oracles: what the pictures were held against", "Oracles", page_has_oracles, page_write_oracles},

@@ -78,6 +78,8 @@ void page_write_fuse_qkv(struct page *page);
 bool page_has_checks(const struct page *page);
 void page_write_checks(struct page *page);
 void page_write_plots(struct page *page);
+bool page_has_profiles(const struct page *page);
+void page_write_profiles(struct page *page);
 bool page_has_pictures(const struct page *page);
 void page_write_pictures(struct page *page);
 bool page_has_models(const struct page *page);

@@ -29,6 +29,14 @@ const struct plot_text plots[PLOT_COUNT] = {
     [PLOT_OPS] = {"ops", "Share of time by op",
                   "Where the time of one decode goes, by the decoder's own trace. The figure is the time of all ops.",
                   "Stacked bars: each op's share of the traced time of each case"},
+    [PLOT_ROOFLINE] =
+        {"roofline", "Roofline of a decode",
+         "How fast the steps of a decode run, by their FLOPs a byte, against what was measured of the machine: the "
+         "slope is the bandwidth of memory, the level the compute of FP32 multiply-adds. A point is all steps of one "
+         "kernel and size, its area the time that they take. Above the roof is no error: FLOPs are those of the "
+         "direct form, and Winograd's kernels take fewer; small tensors come from caches, which are faster than "
+         "memory.",
+         "Charts of FLOP/s over FLOP/byte, both logarithmic: steps of each case below the machine's two ceilings"},
     [PLOT_FUSE_QKV] =
         {"fuse-qkv", "Fuse-QKV on and off",
          "What changes when the three projections of attention are fused, against the same case without. Left "
@@ -44,7 +52,8 @@ const struct plot_text plots[PLOT_COUNT] = {
 
 static void (*const builders[PLOT_COUNT])(struct plot *, const struct record *) = {
     [PLOT_LATENCY] = plot_build_latency, [PLOT_SAMPLES] = plot_build_samples,   [PLOT_MEMORY] = plot_build_memory,
-    [PLOT_OPS] = plot_build_ops,         [PLOT_FUSE_QKV] = plot_build_fuse_qkv, [PLOT_PSNR] = plot_build_psnr};
+    [PLOT_OPS] = plot_build_ops,         [PLOT_ROOFLINE] = plot_build_roofline, [PLOT_FUSE_QKV] = plot_build_fuse_qkv,
+    [PLOT_PSNR] = plot_build_psnr};
 
 /* ---- Growing ---- */
 
@@ -79,6 +88,26 @@ void plot_add_mark(struct plot *plot, const struct plot_mark *mark) {
     plot->marks = marks;
     if (added) {
         *added = *mark;
+    }
+}
+
+struct plot_panel *plot_add_panel(struct plot *plot) {
+    void *panels = plot->panels;
+    struct plot_panel *panel = grow_by_one(plot, &panels, &plot->panel_count, &plot->panel_capacity, sizeof *panel);
+    plot->panels = panels;
+    if (panel) {
+        panel->first_point = plot->point_count;
+    }
+    return panel;
+}
+
+void plot_add_point(struct plot *plot, const struct plot_point *point) {
+    void *points = plot->points;
+    struct plot_point *added = grow_by_one(plot, &points, &plot->point_count, &plot->point_capacity, sizeof *added);
+    plot->points = points;
+    if (added && plot->panel_count > 0) {
+        *added = *point;
+        plot->panels[plot->panel_count - 1].point_count++;
     }
 }
 
@@ -322,13 +351,19 @@ void plot_free(struct plot *plot) {
         free(plot->lines);
         free(plot->marks);
         free(plot->series);
+        free(plot->panels);
+        free(plot->points);
         free(plot);
     }
 }
 
+bool plot_is_empty(const struct plot *plot) {
+    return plot->line_count == 0 && plot->panel_count == 0;
+}
+
 bool plot_has_data(const struct record *record, enum plot_id id) {
     struct plot *plot = plot_create(record, id);
-    bool has_data = plot && plot->line_count > 0;
+    bool has_data = plot && !plot_is_empty(plot);
     plot_free(plot);
     return has_data;
 }

@@ -1,11 +1,12 @@
-/* What a plot shows, laid out as lines (one or more a case, grouped by VAE type and workload) with marks on them. Where
- * a line stands in pixels is results/plot_layout.h's, drawing is gnuplot's (results/gnuplot.h). */
+/* What a plot shows, laid out as lines (one or more a case, grouped by VAE type and workload) with marks on them, or as
+ * panels with points in them. Where a line stands in pixels is results/plot_layout.h's, drawing is gnuplot's
+ * (results/gnuplot.h). */
 #ifndef RESULTS_PLOT_H
 #define RESULTS_PLOT_H
 
 #include "results/record.h"
 
-enum plot_id { PLOT_LATENCY, PLOT_SAMPLES, PLOT_MEMORY, PLOT_OPS, PLOT_FUSE_QKV, PLOT_PSNR, PLOT_COUNT };
+enum plot_id { PLOT_LATENCY, PLOT_SAMPLES, PLOT_MEMORY, PLOT_OPS, PLOT_ROOFLINE, PLOT_FUSE_QKV, PLOT_PSNR, PLOT_COUNT };
 
 /* Drawn as NAME.svg, NAME-dark.svg, NAME-narrow.svg, NAME-narrow-dark.svg and NAME.png (light, with its title). */
 struct plot_text {
@@ -69,6 +70,19 @@ struct plot_series {
     int series;               /* its colour and shape */
 };
 
+/* A chart of FLOP/s over FLOP/byte, both logarithmic. */
+struct plot_panel {
+    char label[PLOT_LABEL_BYTES], note[PLOT_NOTE_BYTES];
+    double peak_flops_per_s, peak_bytes_per_s; /* the ceilings; NaN: not known */
+    size_t first_point, point_count;
+};
+
+struct plot_point {
+    double flops_per_byte, flops_per_s;
+    double time_share; /* of the panel's time: its area */
+    int series;
+};
+
 struct plot {
     enum plot_id id;
     struct plot_line *lines;
@@ -77,6 +91,10 @@ struct plot {
     size_t mark_count, mark_capacity;
     struct plot_series *series; /* the legend */
     size_t series_count, series_capacity;
+    struct plot_panel *panels; /* in place of lines and marks */
+    size_t panel_count, panel_capacity;
+    struct plot_point *points; /* panel by panel, the largest first */
+    size_t point_count, point_capacity;
     struct plot_axis axis;
     size_t line_pixels;
     size_t drawn_count;    /* cases drawn, */
@@ -89,5 +107,6 @@ struct plot {
 
 struct plot *plot_create(const struct record *record, enum plot_id id); /* NULL when memory is short */
 void plot_free(struct plot *plot);
+bool plot_is_empty(const struct plot *plot);
 
 #endif

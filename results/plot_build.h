@@ -25,6 +25,8 @@ void plot_add_mark(struct plot *plot, const struct plot_mark *mark); /* to a lin
 /* The series of that name, added if new, with the next colour. */
 int plot_find_series(struct plot *plot, const char *name, enum plot_mark_kind kind);
 void plot_add_series(struct plot *plot, const char *name, enum plot_mark_kind kind, int series);
+struct plot_panel *plot_add_panel(struct plot *plot);
+void plot_add_point(struct plot *plot, const struct plot_point *point); /* to the last panel */
 bool plot_has_mark(const struct plot *plot, enum plot_mark_kind kind);
 void plot_add_note(struct plot *plot, const char *format, ...) __attribute__((format(printf, 2, 3)));
 /* Widens the axis to `value`, if that is finite. */
@@ -45,12 +47,14 @@ struct plot_cursor {
 };
 const struct case_row *plot_find_case(const struct record *record, const char *case_id, struct plot_cursor *cursor);
 
-/* The builders: plot_points.c, plot_samples.c, plot_memory.c, plot_ops.c, plot_fuse_qkv.c. */
+/* The builders: plot_points.c, plot_samples.c, plot_memory.c, plot_ops.c, plot_roofline.c,
+ * plot_fuse_qkv.c. */
 void plot_build_latency(struct plot *plot, const struct record *record);
 void plot_build_psnr(struct plot *plot, const struct record *record);
 void plot_build_samples(struct plot *plot, const struct record *record);
 void plot_build_memory(struct plot *plot, const struct record *record);
 void plot_build_ops(struct plot *plot, const struct record *record);
+void plot_build_roofline(struct plot *plot, const struct record *record);
 void plot_build_fuse_qkv(struct plot *plot, const struct record *record);
 
 #endif

@@ -7,11 +7,11 @@
 enum {
     WIDE_PIXELS = 900,
     NARROW_PIXELS = 380,
-    EDGE = 12,        /* left and right of everything */
+    EDGE = PLOT_EDGE, /* left and right of everything */
     INDENT = 12,      /* of workloads below their VAE type */
     MOST_LABEL = 330, /* wide: the column of workloads is no wider */
     MOST_NOTE = 70,   /* narrow: wider notes stand above their lines */
-    TEXT_LINE = 15,
+    TEXT_LINE = PLOT_TEXT_LINE,
     HEADING = 24, /* a VAE type */
     WORKLOAD_GAP = 6,
     KEY_PIXELS = 20, /* a mark of the legend, with the gap to its name */
@@ -21,7 +21,7 @@ enum {
 
 /* ---- Words ---- */
 
-static void add_words(struct plot_layout *layout, const char *text, size_t length, const struct plot_words *like) {
+void plot_add_words(struct plot_layout *layout, const char *text, size_t length, const struct plot_words *like) {
     if (length == 0) {
         return;
     }
@@ -40,13 +40,12 @@ static void add_words(struct plot_layout *layout, const char *text, size_t lengt
     snprintf(words->text, sizeof words->text, "%.*s", (int)length, text);
 }
 
-/* Words on as many lines as they need, the first at like->y; returns how many. */
-static int add_paragraph(struct plot_layout *layout, const char *text, double pixels, const struct plot_words *like) {
+int plot_add_paragraph(struct plot_layout *layout, const char *text, double pixels, const struct plot_words *like) {
     struct plot_words line = *like;
     int count = 0;
     while (*text) {
         size_t length = plot_text_fit(text, like->size, pixels);
-        add_words(layout, text, length, &line);
+        plot_add_words(layout, text, length, &line);
         line.y += TEXT_LINE;
         text += length;
         count++;
@@ -54,7 +53,7 @@ static int add_paragraph(struct plot_layout *layout, const char *text, double pi
     return count;
 }
 
-static int count_text_lines(const char *text, int size, double pixels) {
+int plot_count_text_lines(const char *text, int size, double pixels) {
     int count = 0;
     for (; *text; count++) {
         text += plot_text_fit(text, size, pixels);
@@ -62,11 +61,10 @@ static int count_text_lines(const char *text, int size, double pixels) {
     return count;
 }
 
-/* Cut to the width, with an ellipsis. */
-static void add_fitted(struct plot_layout *layout, const char *text, double pixels, const struct plot_words *like) {
+void plot_add_fitted(struct plot_layout *layout, const char *text, double pixels, const struct plot_words *like) {
     size_t length = strlen(text);
     if (plot_text_pixels(text, length, like->size) <= pixels) {
-        add_words(layout, text, length, like);
+        plot_add_words(layout, text, length, like);
         return;
     }
     char cut[PLOT_LABEL_BYTES];
@@ -75,7 +73,7 @@ static void add_fitted(struct plot_layout *layout, const char *text, double pixe
         length--;
     }
     snprintf(cut, sizeof cut, "%.*s…", (int)length, text);
-    add_words(layout, cut, strlen(cut), like);
+    plot_add_words(layout, cut, strlen(cut), like);
 }
 
 /* ---- Columns ---- */
@@ -115,8 +113,8 @@ static double lay_title(struct plot_layout *layout, const struct record *record)
     struct plot_words title = {.x = EDGE, .y = 22, .tone = PLOT_TONE_STRONG, .size = PLOT_LARGE};
     struct plot_words below = {.x = EDGE, .y = 44, .tone = PLOT_TONE_MUTED, .size = PLOT_SMALL};
     const char *text = plots[layout->plot->id].title;
-    add_words(layout, text, strlen(text), &title);
-    int lines = add_paragraph(layout, subtitle, layout->width - 2 * EDGE, &below);
+    plot_add_words(layout, text, strlen(text), &title);
+    int lines = plot_add_paragraph(layout, subtitle, layout->width - 2 * EDGE, &below);
     return 40 + lines * TEXT_LINE;
 }
 
@@ -134,7 +132,7 @@ static double lay_keys(struct plot_layout *layout, double y) {
         layout->keys[layout->key_count++] =
             (struct plot_key){.x = x + 7, .y = y + 12, .kind = series->kind, .series = series->series};
         struct plot_words words = {.x = x + KEY_PIXELS, .y = y + 12, .size = PLOT_NORMAL};
-        add_fitted(layout, series->name, most, &words);
+        plot_add_fitted(layout, series->name, most, &words);
         x += KEY_PIXELS + width + KEY_GAP;
     }
     return layout->plot->series_count > 0 ? y + 30 : y;
@@ -151,13 +149,13 @@ static double lay_block(struct plot_layout *layout, const struct columns *column
     const char *label = plot->lines[first].label;
     struct plot_words words = {.x = EDGE + (columns->narrow ? 0 : INDENT), .size = PLOT_NORMAL};
     double width = columns->narrow ? layout->width - 2 * EDGE : columns->label - INDENT + 1;
-    int label_lines = count_text_lines(label, PLOT_NORMAL, width);
+    int label_lines = plot_count_text_lines(label, PLOT_NORMAL, width);
     double step = layout->line_pixels + (columns->notes_above ? TEXT_LINE : 0);
     double needed = (double)count * step;
     double above = columns->narrow ? label_lines * TEXT_LINE + 2 : 0;
     double height = columns->narrow ? needed : fmax(needed, label_lines * TEXT_LINE);
     words.y = y + (columns->narrow ? TEXT_LINE / 2.0 : (height - (label_lines - 1) * TEXT_LINE) / 2);
-    add_paragraph(layout, label, width, &words);
+    plot_add_paragraph(layout, label, width, &words);
     double line_top = y + above + (height - needed) / 2;
     if (columns->narrow && !columns->notes_above) {
         layout->spans[layout->span_count++] = (struct plot_span){line_top, line_top + needed};
@@ -173,10 +171,10 @@ static double lay_block(struct plot_layout *layout, const struct columns *column
                                   .anchor = columns->notes_above ? PLOT_LEFT : PLOT_RIGHT,
                                   .tone = PLOT_TONE_MUTED,
                                   .size = PLOT_SMALL};
-        add_words(layout, plot->lines[i].note, strlen(plot->lines[i].note), &note);
+        plot_add_words(layout, plot->lines[i].note, strlen(plot->lines[i].note), &note);
         struct plot_words value = {
             .x = layout->width - EDGE, .y = layout->middles[i], .anchor = PLOT_RIGHT, .size = PLOT_SMALL};
-        add_words(layout, plot->lines[i].value, strlen(plot->lines[i].value), &value);
+        plot_add_words(layout, plot->lines[i].value, strlen(plot->lines[i].value), &value);
     }
     return y + above + height + WORKLOAD_GAP;
 }
@@ -193,7 +191,7 @@ static double lay_lines(struct plot_layout *layout, const struct columns *column
         if (heads) {
             struct plot_words words = {
                 .x = EDGE, .y = y + HEADING / 2.0, .tone = PLOT_TONE_STRONG, .size = PLOT_NORMAL};
-            add_fitted(layout, line->group, layout->width - 2 * EDGE, &words);
+            plot_add_fitted(layout, line->group, layout->width - 2 * EDGE, &words);
             y += HEADING;
         }
         if (!heads && first > 0) {
@@ -212,9 +210,9 @@ static double lay_below(struct plot_layout *layout, double y) {
                                .size = PLOT_SMALL};
     double half = plot_text_pixels(layout->plot->axis.title, strlen(layout->plot->axis.title), PLOT_SMALL) / 2;
     words.x = fmax(fmin(words.x, layout->width - EDGE - half), EDGE + half);
-    add_words(layout, layout->plot->axis.title, strlen(layout->plot->axis.title), &words);
+    plot_add_words(layout, layout->plot->axis.title, strlen(layout->plot->axis.title), &words);
     words = (struct plot_words){.x = EDGE, .y = y + 58, .tone = PLOT_TONE_MUTED, .size = PLOT_SMALL};
-    int lines = add_paragraph(layout, layout->plot->notes, layout->width - 2 * EDGE, &words);
+    int lines = plot_add_paragraph(layout, layout->plot->notes, layout->width - 2 * EDGE, &words);
     return y + 46 + (lines > 0 ? 8 : 0) + lines * TEXT_LINE;
 }
 
@@ -238,7 +236,30 @@ static bool allocate(struct plot_layout *layout) {
     layout->rules = calloc(lines, sizeof *layout->rules);
     layout->spans = calloc(lines, sizeof *layout->spans);
     layout->keys = calloc(layout->plot->series_count + 1, sizeof *layout->keys);
-    return layout->middles && layout->rules && layout->spans && layout->keys;
+    layout->discs = calloc(layout->plot->point_count + 1, sizeof *layout->discs);
+    return layout->discs && layout->middles && layout->rules && layout->spans && layout->keys;
+}
+
+static void lay_line_plot(struct plot_layout *layout, const struct record *record, enum plot_shape shape) {
+    struct columns columns = measure_columns(layout->plot, shape == PLOT_NARROW);
+    layout->left = (int)(EDGE + columns.label + columns.note + 12);
+    layout->right = (int)(layout->width - EDGE - columns.value - 8);
+    plot_lay_axis(layout, layout->right - layout->left);
+    double end = lay_down(layout, record, shape == PLOT_WIDE_TITLED, &columns);
+    if (end - layout->top > TALL) {
+        layout->ticks_above = true;
+        end = lay_down(layout, record, shape == PLOT_WIDE_TITLED, &columns);
+    }
+    layout->bottom = (int)ceil(end);
+    layout->height = (int)ceil(lay_below(layout, layout->bottom));
+}
+
+static void lay_panel_plot(struct plot_layout *layout, const struct record *record, enum plot_shape shape) {
+    struct plot_words words = {.x = EDGE, .tone = PLOT_TONE_MUTED, .size = PLOT_SMALL};
+    double y = lay_keys(layout, shape == PLOT_WIDE_TITLED ? lay_title(layout, record) : 4);
+    words.y = plot_lay_panels(layout, y) + TEXT_LINE / 2.0;
+    int lines = plot_add_paragraph(layout, layout->plot->notes, layout->width - 2 * EDGE, &words);
+    layout->height = (int)ceil(words.y + lines * TEXT_LINE);
 }
 
 struct plot_layout *plot_layout_create(const struct plot *plot, const struct record *record, enum plot_shape shape) {
@@ -249,19 +270,9 @@ struct plot_layout *plot_layout_create(const struct plot *plot, const struct rec
     layout->plot = plot;
     layout->short_of_memory = !allocate(layout);
     if (!layout->short_of_memory) {
-        struct columns columns = measure_columns(plot, shape == PLOT_NARROW);
         layout->width = shape == PLOT_NARROW ? NARROW_PIXELS : WIDE_PIXELS;
         layout->line_pixels = (double)plot->line_pixels;
-        layout->left = (int)(EDGE + columns.label + columns.note + 12);
-        layout->right = (int)(layout->width - EDGE - columns.value - 8);
-        plot_lay_axis(layout, layout->right - layout->left);
-        double end = lay_down(layout, record, shape == PLOT_WIDE_TITLED, &columns);
-        if (end - layout->top > TALL) {
-            layout->ticks_above = true;
-            end = lay_down(layout, record, shape == PLOT_WIDE_TITLED, &columns);
-        }
-        layout->bottom = (int)ceil(end);
-        layout->height = (int)ceil(lay_below(layout, layout->bottom));
+        (plot->panel_count > 0 ? lay_panel_plot : lay_line_plot)(layout, record, shape);
     }
     if (layout->short_of_memory) {
         plot_layout_free(layout);
@@ -276,6 +287,8 @@ void plot_layout_free(struct plot_layout *layout) {
         free(layout->rules);
         free(layout->spans);
         free(layout->keys);
+        free(layout->segments);
+        free(layout->discs);
         free(layout->words);
         free(layout);
     }

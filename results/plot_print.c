@@ -97,9 +97,28 @@ static void print_grid(FILE *out, const struct plot_layout *layout) {
     }
 }
 
-void plot_print_layout(FILE *out, const struct plot_layout *layout) {
-    fprintf(out, "width=%d\nheight=%d\nleft=%d\nright=%d\ntop=%d\nbottom=%d\nline=%g\n", layout->width, layout->height,
-            layout->left, layout->right, layout->top, layout->bottom, layout->line_pixels);
+/* Lines of panels, a block a stroke: x, y, and how far from there; then discs: series, x, y, radius. */
+static void print_panels(FILE *out, const struct plot_layout *layout) {
+    static const char *const names[PLOT_STROKES] = {"grid", "axis", "roof"};
+    for (int stroke = 0; stroke < PLOT_STROKES; stroke++) {
+        fprintf(out, "$%s << END_OF_LINES\n1e6\t1e6\t0\t1\n", names[stroke]);
+        for (size_t i = 0; i < layout->segment_count; i++) {
+            const struct plot_segment *line = &layout->segments[i];
+            if ((int)line->stroke == stroke) {
+                fprintf(out, "%.6g\t%.6g\t%.6g\t%.6g\n", line->x0, -line->y0, line->x1 - line->x0, line->y0 - line->y1);
+            }
+        }
+        fprintf(out, "END_OF_LINES\n");
+    }
+    fprintf(out, "$disc << END_OF_DISCS\n0\t1e6\t1e6\t1\n");
+    for (size_t i = 0; i < layout->disc_count; i++) {
+        const struct plot_disc *disc = &layout->discs[i];
+        fprintf(out, "%d\t%.6g\t%.6g\t%.6g\n", disc->series, disc->x, -disc->y, disc->radius);
+    }
+    fprintf(out, "END_OF_DISCS\n");
+}
+
+static void print_axis(FILE *out, const struct plot_layout *layout) {
     fprintf(out, "x_low=%.9g\nx_high=%.9g\nlogarithmic=%d\nticks_above=%d\nticks='", layout->low, layout->high,
             layout->plot->axis.logarithmic, layout->ticks_above);
     for (size_t i = 0; i < layout->tick_count; i++) {
@@ -110,8 +129,18 @@ void plot_print_layout(FILE *out, const struct plot_layout *layout) {
         fprintf(out, "\" %.9g", layout->ticks[i].value);
     }
     fprintf(out, "'\n");
+}
+
+void plot_print_layout(FILE *out, const struct plot_layout *layout) {
+    fprintf(out, "width=%d\nheight=%d\nleft=%d\nright=%d\ntop=%d\nbottom=%d\nline=%g\n", layout->width, layout->height,
+            layout->left, layout->right, layout->top, layout->bottom, layout->line_pixels);
     print_words(out, layout);
     print_keys(out, layout);
+    if (layout->plot->panel_count > 0) {
+        print_panels(out, layout);
+        return;
+    }
+    print_axis(out, layout);
     print_grid(out, layout);
     print_marks(out, layout);
 }

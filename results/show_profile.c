@@ -90,10 +90,11 @@ static void print_head(FILE *out, const struct profile_row *profile, size_t step
             (long long)profile->decodes, profile->decodes == 1 ? "" : "s", format_time(profile->decode_ns).text,
             step_count, step_count == 1 ? "" : "s", format_time(profile->steps_ns).text);
     if (profile->peak_flops_per_s > 0) {
-        fprintf(out, "  ceilings, measured: compute %sFLOP/s (%s), bandwidth %sB/s; %lld thread%s\n",
+        bool bandwidth = isfinite(profile->peak_bytes_per_s);
+        fprintf(out, "  ceilings, measured: compute %sFLOP/s (%s), bandwidth %s%s; %lld thread%s\n",
                 format_scaled(profile->peak_flops_per_s).text, profile->isa,
-                format_scaled(profile->peak_bytes_per_s).text, (long long)profile->threads,
-                profile->threads == 1 ? "" : "s");
+                bandwidth ? format_scaled(profile->peak_bytes_per_s).text : "not measured", bandwidth ? "B/s" : "",
+                (long long)profile->threads, profile->threads == 1 ? "" : "s");
     }
     if (profile->note[0]) {
         fprintf(out, "  %s\n", profile->note);

@@ -7,6 +7,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "results/roofline.h"
+
 struct case_row *support_add_case(struct record *record, const char *model, const char *vae_type, const char *backend,
                                   const char *options, const char *outcome) {
     const char *id = record_format(record, "%s/%s/fp32/%s/1x4x8x8", model, backend, options);
@@ -31,6 +33,27 @@ void support_add_check(struct record *record, const char *case_id, const char *n
     check->name = record_text(record, name);
     check->outcome = record_text(record, outcome);
     check->message = record_text(record, message);
+}
+
+static const struct roofline test_roof = {.flops_per_s = 1e11, .bytes_per_s = 1e10};
+
+void support_add_profile(struct record *record, const char *case_id, double steps_ns) {
+    struct profile_row *profile = record_append(record, TABLE_PROFILES);
+    profile->case_id = case_id;
+    profile->steps_ns = steps_ns;
+    profile->peak_flops_per_s = test_roof.flops_per_s;
+    profile->peak_bytes_per_s = test_roof.bytes_per_s;
+}
+
+void support_add_step(struct record *record, const char *case_id, const char *kernel, int64_t flops, int64_t bytes,
+                      double profile_ns) {
+    struct trace_row *step = record_append(record, TABLE_TRACE);
+    step->case_id = case_id;
+    step->op = "conv2d";
+    step->kernel = record_text(record, kernel);
+    step->flops = flops;
+    step->bytes = bytes;
+    roofline_judge(&test_roof, step, profile_ns);
 }
 
 static void fill_measured_case(struct case_row *row) {

@@ -10,6 +10,7 @@
 #include "results/combined.h"
 #include "results/fuse_qkv.h"
 #include "results/picture.h"
+#include "results/roofline.h"
 #include "support.h"
 
 static char *read_page(const char *folder) {
@@ -94,6 +95,43 @@ Test(page, failed_checks_are_told_once_each) {
     EXPECT_IN(page, "title=\"worst-tile: further off\" aria-label=\"failed\">✗</a>");
     EXPECT_IN(page, "<span role=\"img\" aria-label=\"passed\">✓</span>");
     EXPECT_IN(page, "title=\"unsupported: no trace\"");
+    record_free(record);
+}
+
+Test(page, a_profile_is_told_by_op_and_kernel_and_a_missing_one_with_its_reason) {
+    const struct roofline roof = {1e11, NAN};
+    struct record *record = record_create();
+    const char *id = support_add_case(record, "a", "AutoencoderKL", "cpu", "plain", "passed")->id;
+    const char *untimed = support_add_case(record, "a", "AutoencoderKL", "exec", "plain", "passed")->id;
+    EXPECT_NOT_IN(make_page_of(record), "id=\"profiles\"");
+    struct trace_row *step = record_append(record, TABLE_TRACE);
+    step->case_id = id;
+    step->op = "conv2d";
+    step->kernel = "<winograd>";
+    step->flops = 100000000;
+    step->bytes = 1000000;
+    roofline_judge(&roof, step, 5e5);
+    struct profile_row *profile = record_append(record, TABLE_PROFILES);
+    profile->case_id = id;
+    profile->decodes = 3;
+    profile->decode_ns = 6e5;
+    profile->steps_ns = 5e5;
+    profile->threads = 1;
+    profile->isa = "avx9";
+    profile->peak_flops_per_s = 1e11;
+    profile = record_append(record, TABLE_PROFILES);
+    profile->case_id = untimed;
+    profile->note = "the decoder's trace has no times";
+    const char *page = make_page_of(record);
+    EXPECT_IN(page, "id=\"profiles\"");
+    EXPECT_IN(page, "500 us in 1 step; 3 decodes of 600 us</summary>");
+    EXPECT_IN(page, "measured with 1 thread: compute 100 GFLOP/s (avx9), bandwidth not measured.");
+    EXPECT_IN(page, "<code>conv2d</code></th><td data-label=\"Time\">500 us</td>");
+    EXPECT_IN(page, "<code>&lt;winograd&gt;</code></th>");
+    EXPECT_IN(page, "<td data-label=\"FLOP/s\">200 G</td>");
+    EXPECT_IN(page, "<td data-label=\"Of roof\">200.0 %</td>");
+    EXPECT_IN(page, "Above 100 %: FLOPs are those of the direct form, and Winograd");
+    EXPECT_IN(page, "has no profile: the decoder&#39;s trace has no times.</p>");
     record_free(record);
 }
 

@@ -367,6 +367,8 @@ static struct record *make_many(size_t count, const char *model) {
         }
         add_trace(record, id, "conv2d", 1000);
         add_trace(record, id, model, 500);
+        support_add_step(record, id, i % 3 ? name : "conv", 1000 << i % 20, 100 << i % 7, 1000);
+        support_add_profile(record, id, 1000 + (double)i);
         add_memory(record, id, "start", -1, -1, 1000000);
         add_memory(record, id, "open", 3000000 << i % 3, 0, 4000000);
         add_memory(record, id, "decode", 3000000 << i % 3, 2000000, 9000000);
@@ -402,6 +404,15 @@ static void expect_words_apart(const struct plot_layout *layout, const char *wha
     }
 }
 
+static void expect_discs_inside(const struct plot_layout *layout) {
+    cr_expect_eq(layout->disc_count, layout->plot->point_count);
+    for (size_t i = 0; i < layout->disc_count; i++) {
+        const struct plot_disc *disc = &layout->discs[i];
+        cr_expect(disc->x > 0 && disc->x < layout->width && disc->y > 0 && disc->y < layout->height, "%g, %g of %d, %d",
+                  disc->x, disc->y, layout->width, layout->height);
+    }
+}
+
 Test(plot, words_lie_inside_and_do_not_meet) {
     static const char *const names[] = {
         "m", "a-model-with-a-name-that-goes-on-and-on-and-is-much-too-long-for-one-line-of-a-narrow-drawing-of-it-",
@@ -411,10 +422,15 @@ Test(plot, words_lie_inside_and_do_not_meet) {
         struct record *record = make_many(counts[i % 3], names[i / 3]);
         for (int id = 0; id < PLOT_COUNT; id++) {
             struct plot *plot = plot_create(record, (enum plot_id)id);
-            for (int shape = PLOT_WIDE; plot->line_count > 0 && shape <= PLOT_NARROW; shape++) {
+            for (int shape = PLOT_WIDE; !plot_is_empty(plot) && shape <= PLOT_NARROW; shape++) {
                 struct plot_layout *layout = plot_layout_create(plot, record, (enum plot_shape)shape);
                 expect_words_inside(layout, plots[id].name);
                 expect_words_apart(layout, plots[id].name);
+                if (plot->panel_count > 0) { /* has axes of its own */
+                    expect_discs_inside(layout);
+                    plot_layout_free(layout);
+                    continue;
+                }
                 cr_expect(layout->right - layout->left >= 150, "%s: %d pixels are left for the marks", plots[id].name,
                           layout->right - layout->left);
                 cr_expect(layout->tick_count >= 2, "%s: %zu ticks", plots[id].name, layout->tick_count);
@@ -465,6 +481,8 @@ Test(plot, draw_for_other_programs) {
         add_sample(one, row, "timed", 1000000, 1);
         add_sample(one, row, "warm-up", 1100000, 1);
         add_trace(one, row->id, hostile[i], 1000);
+        support_add_step(one, row->id, hostile[i], 1000000, 1000, 1000);
+        support_add_profile(one, row->id, 1000 * (double)(i + 1));
         add_memory(one, row->id, "decode", 3000, 2000, -1);
         const char *model = row->model, *type = row->vae_type;
         row = add_fused(one, hostile[i], "fuse_qkv", 1e6 * (double)(i + 1), 1.2);

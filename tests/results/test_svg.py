@@ -11,7 +11,7 @@ import unittest
 import xml.etree.ElementTree as ElementTree
 
 BUILD = os.environ.get("VAEMARK_TEST_BUILD", "")
-PLOTS = ("latency", "samples", "memory", "ops", "fuse-qkv", "psnr")
+PLOTS = ("latency", "samples", "memory", "ops", "roofline", "fuse-qkv", "psnr")
 VARIANTS = ("", "-dark", "-narrow", "-narrow-dark")
 HOSTILE = ("it's {/Symbol a} \"q\" @b _x ^2 ~c", "ends in \\", "`touch drawn` $(id) #c %d %s", "<script>&amp;]]>",
            "lineendtab", "' . system('touch drawn') . '", "END_OF_MARKS", "id='gpPt0' href='#gpPt1'")
