@@ -4,15 +4,15 @@ import os
 import statistics
 import unittest
 
-from support_cli import FAULTY, CommandLine, vaemark
+from support_cli import FAULTY, SUITE, CommandLine, vaemark
 
 STEP = ("profile_ns", "flops_per_s", "bytes_per_s", "flops_per_byte", "roof_share")
 
 
 class Profile(CommandLine):
-    def profile(self, *more, env=None):
+    def profile(self, *more, env=None, suite=SUITE):
         out = self.path("run.h5")
-        process = vaemark("run", "--suite", self.suite(), "--out", out, "--profile", *more, env=env)
+        process = vaemark("run", "--suite", self.suite(suite), "--out", out, "--profile", *more, env=env)
         return process, self.record(out), out
 
     def test_every_step_is_held_against_the_ceilings(self):
@@ -76,6 +76,15 @@ class Profile(CommandLine):
                 self.assertTrue(all(step[key] is None for step in record["trace"] for key in STEP))
                 shown = vaemark("show", out, record["cases"][0]["id"]).stdout
                 self.assertIn(f"profile: none, {note}\n", shown)
+
+    @unittest.skipUnless(FAULTY, "the plug-in with planted faults is not built")
+    def test_a_step_takes_the_median_of_five_decodes(self):
+        suite = SUITE.replace("budget_s: 0.05, min_sample_ms: 1", "budget_s: 60, min_sample_ms: 0.001")  # always as many decodes
+        process, record, _ = self.profile("--decoder", f"plugin:{FAULTY},name=faulty", "--case", "taesd-mini/*/plain/*",
+                                          env={"VAEMARK_FAULT": "five_times"}, suite=suite)
+        self.assert_exit(process, 0)
+        self.assertEqual([row["decodes"] for row in record["profiles"]], [5])
+        self.assertEqual({step["profile_ns"] for step in record["trace"]}, {4000})
 
     @unittest.skipUnless(FAULTY, "the plug-in with planted faults is not built")
     def test_a_decoder_that_is_wrong_has_no_profile(self):

@@ -46,6 +46,7 @@
  *              wrong_tiled_size         the image of tiles has two columns more
  *              ignores_tiling           accepts tiling and decodes the picture whole
  * trace        untimed_trace            tells no times
+ *              five_times               tells five times in turn, whatever it took: 1000, 1, 2, 4 and 100 us
  *              changing_trace           every second one lacks its last entry
  * process      crash_at_open            SIGSEGV
  *              crash_in_decode          SIGSEGV
@@ -540,13 +541,13 @@ static enum vaemark_status forge_trace(struct vaemark_decoder *d, struct vaemark
     return VAEMARK_OK;
 }
 
-/* As of a framework that tells what it runs, but not how long each takes. */
-static enum vaemark_status hide_times(struct vaemark_decoder *d, struct vaemark_trace *trace) {
+/* 0: as of a framework that tells what it runs, but not how long each takes. */
+static enum vaemark_status forge_times(struct vaemark_decoder *d, struct vaemark_trace *trace, uint64_t time_ns) {
     free(d->trace);
     d->trace = calloc(trace->count + 1, sizeof *d->trace);
     for (size_t i = 0; d->trace && i < trace->count; i++) {
         d->trace[i] = trace->entries[i];
-        d->trace[i].time_ns = 0;
+        d->trace[i].time_ns = time_ns;
     }
     trace->entries = d->trace;
     trace->count = d->trace ? trace->count : 0;
@@ -559,7 +560,9 @@ static enum vaemark_status faulty_trace(struct vaemark_decoder *d, struct vaemar
     if (status == VAEMARK_OK && d->fused && fault("forged_trace"))
         return forge_trace(d, trace);
     if (status == VAEMARK_OK && fault("untimed_trace"))
-        return hide_times(d, trace);
+        return forge_times(d, trace, 0);
+    if (status == VAEMARK_OK && fault("five_times"))
+        return forge_times(d, trace, (const uint64_t[]){1000000, 1000, 2000, 4000, 100000}[d->decodes % 5]);
     if (status == VAEMARK_OK && fault("changing_trace"))
         trace->count -= trace->count > 0 && d->decodes % 2;
     return status;
