@@ -161,18 +161,25 @@ static void multiply(const struct conv2d_task *task) {
     }
 }
 
-void conv2d_store_row(const struct conv2d_task *task, size_t panel, size_t row, const float *sums) {
+struct epilogue conv2d_epilogue(const struct conv2d_task *task, size_t panel) {
+    const struct step *step = task->step;
+    return (struct epilogue){.bias = step->bias ? step->bias + (task->panel + panel) * PANEL : NULL,
+                             .alpha = step->alpha,
+                             .beta = step->beta,
+                             .activation = step->activation};
+}
+
+void conv2d_store_row(const struct conv2d_task *task, size_t panel, size_t row, size_t column, const float *sums) {
     const struct step *step = task->step;
     const struct operand *residual = step->residual.segment_count > 0 ? &step->residual : NULL;
     const size_t factor = residual ? residual->upsample : 1, out_panel = task->panel + panel;
-    const size_t y = task->y + row, x = task->x;
-    struct epilogue epilogue = {.alpha = step->alpha, .beta = step->beta, .activation = step->activation};
-    epilogue.bias = step->bias ? step->bias + out_panel * PANEL : NULL;
+    const size_t y = task->y + row, x = task->x + column;
+    struct epilogue epilogue = conv2d_epilogue(task, panel);
     if (residual) {
         epilogue.residual = operand_line(task->run, residual, task->image, out_panel, y / factor, x / factor);
     }
     task->run->kernels->store_lines(operand_line(task->run, &step->output, task->image, out_panel, y, x), sums,
-                                    task->columns, factor, x % factor, &epilogue);
+                                    task->columns - column, factor, x % factor, &epilogue);
 }
 
 static size_t at_most(size_t limit, size_t rest) {
@@ -241,7 +248,7 @@ void conv2d_run_direct(struct conv2d_task *task, conv2d_compute *compute) {
     compute(task);
     for (size_t panel = 0; panel < task->panels; panel++) {
         for (size_t row = 0; row < task->rows; row++) {
-            conv2d_store_row(task, panel, row, task->sums + (panel * task->rows + row) * task->columns * PANEL);
+            conv2d_store_row(task, panel, row, 0, task->sums + (panel * task->rows + row) * task->columns * PANEL);
         }
     }
 }

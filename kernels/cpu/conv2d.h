@@ -38,8 +38,10 @@ void conv2d_find_offsets(const struct conv2d_task *task);
 
 /* rows x columns lines of one input panel's patch, rows conv2d_patch_columns() apart. */
 void conv2d_load_patch(float *patch, const struct conv2d_task *task, size_t panel, size_t rows, size_t columns);
-/* A row of one of the task's panels through the epilogue into the output. */
-void conv2d_store_row(const struct conv2d_task *task, size_t panel, size_t row, const float *sums);
+/* The rest of a row of one of the task's panels, from a column on, through the epilogue into the output. */
+void conv2d_store_row(const struct conv2d_task *task, size_t panel, size_t row, size_t column, const float *sums);
+/* The epilogue of one of the task's panels, but for the residual. */
+struct epilogue conv2d_epilogue(const struct conv2d_task *task, size_t panel);
 
 /* What a thread does with a task: load, compute, store. */
 typedef void conv2d_work(struct conv2d_task *task);

@@ -192,15 +192,36 @@ static struct block find_block(const struct conv2d_task *task) {
     return b;
 }
 
+/* Where the rows of a row of tiles lie in the value itself, if they need neither padding nor a change: else NULL. */
+static const float *find_rows(const struct block *b, size_t panel, size_t row) {
+    const struct conv2d_task *task = b->task;
+    const struct operand *in = &task->step->inputs[0];
+    const size_t m = b->sizes.m, y = task->y + row * m, x = task->x;
+    const bool inside = y >= 1 && y + m + 1 <= in->height && x >= 1 && x + b->tile_columns * m + 1 <= in->width;
+    if (!operand_is_plain(in) || !inside || !operand_rows_together(in, y - 1, m + 2)) {
+        return NULL;
+    }
+    return operand_line(task->run, in, task->image, panel, y - 1, x - 1);
+}
+
 static void transform_inputs(const struct block *b) {
-    const size_t m = b->sizes.m, row_stride = conv2d_patch_columns(&b->task->step->conv2d) * PANEL;
-    struct winograd_tiles tiles = {
-        .m = m, .count = b->tile_columns, .point_stride = b->sizes.input_stride, .row_stride = row_stride};
+    const size_t m = b->sizes.m, patch_stride = conv2d_patch_columns(&b->task->step->conv2d) * PANEL;
+    struct winograd_tiles tiles = {.m = m, .count = b->tile_columns, .point_stride = b->sizes.input_stride};
     for (size_t panel = 0; panel < b->sizes.in_panels; panel++) {
-        conv2d_load_patch(b->patch, b->task, panel, b->tile_rows * m + 2, b->tile_columns * m + 2);
+        bool loaded = false;
         for (size_t row = 0; row < b->tile_rows; row++) {
+            const float *lines = find_rows(b, panel, row);
+            tiles.row_stride = b->task->step->inputs[0].width * PANEL;
+            if (lines == NULL) {
+                if (!loaded) {
+                    conv2d_load_patch(b->patch, b->task, panel, b->tile_rows * m + 2, b->tile_columns * m + 2);
+                    loaded = true;
+                }
+                lines = b->patch + row * m * patch_stride;
+                tiles.row_stride = patch_stride;
+            }
             tiles.points = b->inputs + (panel * b->tiles + row * b->tile_columns) * PANEL;
-            b->task->run->kernels->winograd_input(&tiles, b->patch + row * m * row_stride);
+            b->task->run->kernels->winograd_input(&tiles, lines);
         }
     }
 }
@@ -251,18 +272,56 @@ static void multiply(const struct block *b, size_t panel, size_t panels) {
     }
 }
 
-/* `panel` is the task's, `place` where its points are. The patch is free by now: rows of lines go there. */
-static void transform_outputs(const struct block *b, size_t panel, size_t place) {
+/* Whether a row of tiles can be stored where it belongs: all its rows are there, one behind the other, and the residual
+ * lies as they do. */
+static bool is_stored_at_once(const struct block *b, size_t row) {
+    const struct conv2d_task *task = b->task;
+    const struct operand *residual = &task->step->residual;
+    const size_t m = b->sizes.m, y = task->y + row * m;
+    return row * m + m <= task->rows && task->step->activation != ACTIVATION_SILU &&
+           operand_rows_together(&task->step->output, y, m) &&
+           (residual->segment_count == 0 || (residual->upsample == 1 && operand_rows_together(residual, y, m)));
+}
+
+/* Tiles of a row all of whose columns are there. `panel` is the task's. */
+static void store_tiles(const struct block *b, struct winograd_tiles tiles, size_t panel, size_t row) {
+    const struct conv2d_task *task = b->task;
+    const struct step *step = task->step;
+    const size_t y = task->y + row * b->sizes.m, out_panel = task->panel + panel;
+    float *out = operand_line(task->run, &step->output, task->image, out_panel, y, task->x);
+    struct epilogue epilogue = conv2d_epilogue(task, panel);
+    if (step->residual.segment_count > 0) {
+        epilogue.residual = operand_line(task->run, &step->residual, task->image, out_panel, y, task->x);
+    }
+    tiles.row_stride = step->output.width * PANEL;
+    task->run->kernels->winograd_output(&tiles, out, b->doubled, &epilogue);
+}
+
+/* Tiles that cannot be stored at once go through the patch, which is free by now, row by row. */
+static void store_tiles_by_row(const struct block *b, struct winograd_tiles tiles, size_t panel, size_t row,
+                               size_t column) {
     const size_t m = b->sizes.m;
-    struct winograd_tiles tiles = {.m = m,
-                                   .count = b->tile_columns,
-                                   .point_stride = b->sizes.output_stride,
-                                   .row_stride = b->tile_columns * m * PANEL};
+    tiles.row_stride = tiles.count * m * PANEL;
+    b->task->run->kernels->winograd_output(&tiles, b->patch, b->doubled, NULL);
+    for (size_t y = 0; y < m && row * m + y < b->task->rows; y++) {
+        conv2d_store_row(b->task, panel, row * m + y, column, b->patch + y * tiles.row_stride);
+    }
+}
+
+/* `panel` is the task's, `place` where its points are. */
+static void transform_outputs(const struct block *b, size_t panel, size_t place) {
     for (size_t row = 0; row < b->tile_rows; row++) {
+        struct winograd_tiles tiles = {.m = b->sizes.m, .point_stride = b->sizes.output_stride};
+        const size_t at_once = is_stored_at_once(b, row) ? b->task->columns / b->sizes.m : 0;
         tiles.points = b->outputs + (place * b->tiles + row * b->tile_columns) * PANEL;
-        b->task->run->kernels->winograd_output(&tiles, b->patch, b->doubled);
-        for (size_t y = 0; y < m && row * m + y < b->task->rows; y++) {
-            conv2d_store_row(b->task, panel, row * m + y, b->patch + y * tiles.row_stride);
+        tiles.count = at_once;
+        if (at_once > 0) {
+            store_tiles(b, tiles, panel, row);
+        }
+        tiles.points += at_once * PANEL;
+        tiles.count = b->tile_columns - at_once;
+        if (tiles.count > 0) {
+            store_tiles_by_row(b, tiles, panel, row, at_once * b->sizes.m);
         }
     }
 }

@@ -102,9 +102,11 @@ struct kernel_set {
 
     /* points = B^T d B of each tile; `in` is the patch's corner, a tile's is m lines further. */
     void (*winograd_input)(const struct winograd_tiles *tiles, const float *in);
-    /* m rows of count * m lines = A^T points A. `doubled`: the input was nearest-upsampled by 2, with which the points
-     * of row 2 and column 2 are zero; they are not read. */
-    void (*winograd_output)(const struct winograd_tiles *tiles, float *out, bool doubled);
+    /* m rows of count * m lines = A^T points A, through an epilogue (NULL: as they are; its residual is laid out as
+     * `out` is; no SiLU). `doubled`: the input was nearest-upsampled by 2, with which the points of row 2 and column 2
+     * are zero; they are not read. */
+    void (*winograd_output)(const struct winograd_tiles *tiles, float *out, bool doubled,
+                            const struct epilogue *epilogue);
     /* One block of weights, (9, 16, 16), as points: (16, 16) each, point_stride floats apart; g is G, (m + 2, 3). */
     void (*winograd_weights)(float *out, size_t point_stride, const float *in, size_t m, const float (*g)[3]);
 

@@ -36,6 +36,10 @@ float *operand_coefficients(const struct run *run, const struct operand *value, 
     return all + (image * panel_count(value->channels) + panel) * 3 * PANEL;
 }
 
+bool operand_rows_together(const struct operand *operand, size_t y, size_t rows) {
+    return operand->ring_rows == 0 || y % operand->ring_rows + rows <= operand->ring_rows;
+}
+
 struct prologue operand_prologue(const struct run *run, const struct operand *operand, size_t image, size_t panel) {
     struct prologue prologue = {.coefficients = NULL, .activation = operand->activation};
     if (operand->coefficients >= 0) {

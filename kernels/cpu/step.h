@@ -156,6 +156,8 @@ float *operand_panel(const struct run *run, const struct operand *operand, size_
 /* The line of a pixel as stored. */
 float *operand_line(const struct run *run, const struct operand *operand, size_t image, size_t panel, size_t y,
                     size_t x);
+/* Whether rows [y, y + rows) as stored lie one behind the other. */
+bool operand_rows_together(const struct operand *operand, size_t y, size_t rows);
 /* What the loader must apply to that panel's lines. */
 struct prologue operand_prologue(const struct run *run, const struct operand *operand, size_t image, size_t panel);
 /* count lines of row y from column x (both as the reader sees them, after upsampling) into out. */

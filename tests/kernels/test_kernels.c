@@ -170,7 +170,7 @@ static void check_winograd(const struct kernel_set *kernels, size_t m, bool doub
     kernels->winograd_output(
         &(struct winograd_tiles){
             .m = m, .count = TILES, .points = sums, .point_stride = stride, .row_stride = TILES * m * PANEL},
-        out, doubled);
+        out, doubled, NULL);
     for (size_t i = 0; i < m * TILES * m * PANEL; i++) {
         const size_t line = i / PANEL, y = line / (TILES * m), x = line % (TILES * m);
         /* 144 products, and what the constants of the points amplify: the largest are 4 x 8, and 5.25 x 32 for m = 6 */
@@ -178,6 +178,21 @@ static void check_winograd(const struct kernel_set *kernels, size_t m, bool doub
         expect_close((double)out[i], convolved(patch, row_lines, weights, y, x, i % PANEL), bound, "winograd",
                      kernels->name);
     }
+    float *bias = random_lines(PANEL, 11), *residual = random_lines(m * TILES * m * PANEL, 12);
+    float *finished = random_lines(m * TILES * m * PANEL, 13);
+    const struct epilogue epilogue = {bias, residual, 0.5f, -2.0f, ACTIVATION_RELU};
+    kernels->winograd_output(
+        &(struct winograd_tiles){
+            .m = m, .count = TILES, .points = sums, .point_stride = stride, .row_stride = TILES * m * PANEL},
+        finished, doubled, &epilogue);
+    for (size_t i = 0; i < m * TILES * m * PANEL; i++) {
+        const double x = ((double)out[i] + (double)bias[i % PANEL]) * 0.5 - 2.0 * (double)residual[i];
+        expect_close((double)finished[i], fmax(x, 0.0), 8 * (double)FLT_EPSILON * (fabs(x) + 2), "winograd's epilogue",
+                     kernels->name);
+    }
+    free(finished);
+    free(residual);
+    free(bias);
     free(out);
     free(sums);
     free(v);

@@ -156,8 +156,25 @@ void VARIANT(winograd_input)(const struct winograd_tiles *tiles, const float *in
 
 /* ---- outputs ---- */
 
+/* An epilogue in registers. */
+struct finish {
+    vec bias, alpha, beta;
+    const float *residual; /* where the line is that is stored at `out`, or NULL */
+    bool any, relu;
+};
+
+ALWAYS_INLINE void finish_row(const size_t m, const struct finish *f, float *out, const vec *y, size_t offset) {
+    UNROLLED(k, m) {
+        vec x = (y[k] + f->bias) * f->alpha;
+        if (f->residual) {
+            x = vec_load(f->residual + offset + k * PANEL) * f->beta + x;
+        }
+        vec_store(out + offset + k * PANEL, f->relu ? vec_relu(x) : x);
+    }
+}
+
 ALWAYS_INLINE void output_tile(const size_t m, const bool doubled, float *out, size_t row_stride, const float *in,
-                               size_t point_stride) {
+                               size_t point_stride, const struct finish *f) {
     vec middle[MOST_POINTS][MOST_POINTS], y[MOST_POINTS];
     for (size_t i = 0; i < m + 2; i++) {
         vec p[MOST_POINTS];
@@ -176,27 +193,42 @@ ALWAYS_INLINE void output_tile(const size_t m, const bool doubled, float *out, s
     }
     for (size_t row = 0; row < m; row++) {
         transform_output(m, doubled, y, middle[row]);
+        if (f->any) {
+            finish_row(m, f, out, y, row * row_stride);
+            continue;
+        }
         UNROLLED(k, m) {
             vec_store(out + row * row_stride + k * PANEL, y[k]);
         }
     }
 }
 
-ALWAYS_INLINE void output_tiles(const size_t m, const bool doubled, const struct winograd_tiles *tiles, float *out) {
-    for (size_t tile = 0; tile < tiles->count; tile++) {
-        for (size_t lane = 0; lane < PANEL; lane += VECTOR_LANES) {
-            output_tile(m, doubled, out + tile * m * PANEL + lane, tiles->row_stride,
-                        tiles->points + tile * PANEL + lane, tiles->point_stride);
+ALWAYS_INLINE void output_tiles(const size_t m, const bool doubled, const struct winograd_tiles *tiles, float *out,
+                                const struct epilogue *epilogue) {
+    for (size_t lane = 0; lane < PANEL; lane += VECTOR_LANES) {
+        struct finish f = {.any = epilogue != NULL};
+        if (epilogue != NULL) {
+            f.alpha = vec_set(epilogue->alpha);
+            f.beta = vec_set(epilogue->beta);
+            f.bias = epilogue->bias ? vec_load(epilogue->bias + lane) : (vec){0};
+            f.relu = epilogue->activation == ACTIVATION_RELU;
+        }
+        for (size_t tile = 0; tile < tiles->count; tile++) {
+            const size_t place = tile * m * PANEL + lane;
+            f.residual = epilogue != NULL && epilogue->residual != NULL ? epilogue->residual + place : NULL;
+            output_tile(m, doubled, out + place, tiles->row_stride, tiles->points + tile * PANEL + lane,
+                        tiles->point_stride, &f);
         }
     }
 }
 
-void VARIANT(winograd_output)(const struct winograd_tiles *tiles, float *out, bool doubled) {
+void VARIANT(winograd_output)(const struct winograd_tiles *tiles, float *out, bool doubled,
+                              const struct epilogue *epilogue) {
     if (tiles->m == 2) {
-        doubled ? output_tiles(2, true, tiles, out) : output_tiles(2, false, tiles, out);
+        doubled ? output_tiles(2, true, tiles, out, epilogue) : output_tiles(2, false, tiles, out, epilogue);
     } else if (tiles->m == 4) {
-        doubled ? output_tiles(4, true, tiles, out) : output_tiles(4, false, tiles, out);
+        doubled ? output_tiles(4, true, tiles, out, epilogue) : output_tiles(4, false, tiles, out, epilogue);
     } else {
-        doubled ? output_tiles(6, true, tiles, out) : output_tiles(6, false, tiles, out);
+        doubled ? output_tiles(6, true, tiles, out, epilogue) : output_tiles(6, false, tiles, out, epilogue);
     }
 }
