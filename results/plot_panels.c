@@ -18,6 +18,7 @@ enum {
     DECADE_PIXELS = 90, /* a decade that wide has ticks at 2 and 5, too */
 };
 static const double SMALLEST = 2, CHART_SHAPE = 0.7; /* radius of a point; height of a chart by its width */
+static const double SLOPE_SHOWN = 6;                 /* the bandwidth's, at least from there to this many times */
 
 /* A logarithmic axis over pixels; `from` may be the larger one. */
 struct log_axis {
@@ -68,7 +69,7 @@ static void find_ranges(const struct plot *plot, struct log_axis *x, struct log_
     }
     for (size_t i = 0; i < plot->panel_count; i++) {
         const struct plot_panel *panel = &plot->panels[i];
-        widen(x, panel->peak_flops_per_s / panel->peak_bytes_per_s);
+        widen(x, panel->peak_flops_per_s / panel->peak_bytes_per_s / SLOPE_SHOWN);
         widen(y, panel->peak_flops_per_s);
     }
     finish_range(x);

@@ -46,7 +46,7 @@ do for [i = 2:words + 1] {
     if (word_anchor[i] == 1) { set label i word_text[i] at screen sx(word_x[i]), sy(word_y[i]) center }
     if (word_anchor[i] == 2) { set label i word_text[i] at screen sx(word_x[i]), sy(word_y[i]) right }
     word_font = sprintf('%s%s,%g', family, word_tone[i] == 2 ? ':Bold' : '', points(word_size[i]))
-    set label i textcolor rgb tone(word_tone[i]) font word_font
+    set label i front textcolor rgb tone(word_tone[i]) font word_font
 }
 # Marks of the legend: 0 point, 1 hollow, 2 dot, 3 bar, 4 tick, 5 band, 6 beyond.
 do for [i = 2:keys + 1] {
