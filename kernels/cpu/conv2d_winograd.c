@@ -25,6 +25,8 @@ enum {
 
 #define PART_WEIGHT_BYTES ((size_t)36 << 20) /* of transformed weights at a time */
 
+#define STREAMED_BYTES ((size_t)16 << 20) /* from here on they are written past the caches, which they would flush */
+
 struct winograd_sizes {
     size_t m, points, in_panels, part_panels, block_tiles;
     size_t weight_stride, input_stride, output_stride; /* floats from point to point */
@@ -59,7 +61,7 @@ static double cost_of(size_t m, double rows, double columns, double in_panels, d
     static const double INPUT[] = {[2] = 80, [4] = 300, [6] = 700}, OUTPUT[] = {[2] = 70, [4] = 210, [6] = 520};
     const double points = (double)((m + 2) * (m + 2)), products = points * in_panels * PANEL * out_panels;
     const double tiles = rows * columns;
-    return tiles * (products + INPUT[m] * in_panels + OUTPUT[m] * out_panels) + 10.0 * products;
+    return tiles * (products + INPUT[m] * in_panels + OUTPUT[m] * out_panels) + 25.0 * products;
 }
 
 size_t conv2d_winograd_choose(const struct step *step) {
@@ -156,12 +158,13 @@ static void find_g(float g[MOST_POINTS][3], size_t m) {
 static void transform_weights(const struct run *run, const struct step *step, size_t first, size_t panels) {
     const struct winograd_sizes s = sizes_of(step);
     float *weights = run_shared_workspace(run), g[MOST_POINTS][3];
+    const bool stream = s.points * s.weight_stride * sizeof(float) > STREAMED_BYTES;
     find_g(g, s.m);
 #pragma omp parallel for num_threads(run->threads) schedule(static)
     for (size_t i = 0; i < panels * s.in_panels; i++) {
         run->kernels->winograd_weights(weights + i * PANEL * PANEL, s.weight_stride,
                                        step->weight + (first * s.in_panels + i) * 9 * PANEL * PANEL, s.m,
-                                       (const float(*)[3])g);
+                                       (const float(*)[3])g, stream);
     }
 }
 

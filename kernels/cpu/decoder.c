@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "kernels/cpu/cpu.h"
+#include "kernels/cpu/pages.h"
 #include "kernels/cpu/passes.h"
 #include "kernels/cpu/settings.h"
 #include "reference/fuse_qkv.h"
@@ -86,6 +87,9 @@ static bool allocate_memory(struct vaemark_decoder *decoder, const struct passes
     decoder->arena = plan->arena_bytes == 0 ? NULL
                                             : decoder->host.allocate(decoder->host.user, plan->arena_bytes, LINE_BYTES,
                                                                      VAEMARK_MEMORY_ACTIVATIONS);
+    if (decoder->arena != NULL) {
+        pages_touch(decoder->arena, plan->arena_bytes, decoder->settings.threads);
+    }
     return decoder->arena != NULL || plan->arena_bytes == 0;
 }
 

@@ -107,8 +107,10 @@ struct kernel_set {
      * are zero; they are not read. */
     void (*winograd_output)(const struct winograd_tiles *tiles, float *out, bool doubled,
                             const struct epilogue *epilogue);
-    /* One block of weights, (9, 16, 16), as points: (16, 16) each, point_stride floats apart; g is G, (m + 2, 3). */
-    void (*winograd_weights)(float *out, size_t point_stride, const float *in, size_t m, const float (*g)[3]);
+    /* One block of weights, (9, 16, 16), as points: (16, 16) each, point_stride floats apart; g is G, (m + 2, 3).
+     * `stream`: past the caches. */
+    void (*winograd_weights)(float *out, size_t point_stride, const float *in, size_t m, const float (*g)[3],
+                             bool stream);
 
     /* sums[i] += the sum of the squares of line i. */
     void (*square_lines)(double *sums, const float *in, size_t count);

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "kernels/cpu/kernels.h"
+#include "kernels/cpu/pages.h"
 
 enum { READ_FLOATS = 1024 };
 
@@ -255,6 +256,7 @@ static enum vaemark_status pack_all(struct packed *packed, const struct vaemark_
     if (packed->memory == NULL) {
         return error_set(error, VAEMARK_OUT_OF_MEMORY, "no memory for %zu bytes of packed weights", packed->size_bytes);
     }
+    pages_touch(packed->memory, packed->size_bytes, threads);
     for (size_t i = 0; i < packed->entry_count; i++) {
         const struct packed_entry *entry = &packed->entries[i];
         pack_entry(packed->memory + entry->offset_floats, graph, entry, threads);

@@ -149,7 +149,7 @@ static void check_winograd(const struct kernel_set *kernels, size_t m, bool doub
         memcpy(patch + i * PANEL, patch + ((y > 0 ? y - 1 : 0) * row_lines + (x > 0 ? x - 1 : 0)) * PANEL, LINE_BYTES);
     }
     winograd_g(g, m);
-    kernels->winograd_weights(u, WEIGHTS + PANEL, weights, m, (const float(*)[3])g);
+    kernels->winograd_weights(u, WEIGHTS + PANEL, weights, m, (const float(*)[3])g, m == 4);
     kernels->winograd_input(
         &(struct winograd_tiles){
             .m = m, .count = TILES, .points = v, .point_stride = stride, .row_stride = row_lines * PANEL},

@@ -11,7 +11,8 @@ void VARIANT(narrow)(float *out, const struct narrow *n);
 void VARIANT(winograd_input)(const struct winograd_tiles *tiles, const float *in);
 void VARIANT(winograd_output)(const struct winograd_tiles *tiles, float *out, bool doubled,
                               const struct epilogue *epilogue);
-void VARIANT(winograd_weights)(float *out, size_t point_stride, const float *in, size_t m, const float (*g)[3]);
+void VARIANT(winograd_weights)(float *out, size_t point_stride, const float *in, size_t m, const float (*g)[3],
+                               bool stream);
 void VARIANT(square_lines)(double *sums, const float *in, size_t count);
 void VARIANT(load_lines)(float *out, const float *in, size_t count, size_t factor, size_t phase,
                          const struct prologue *prologue);

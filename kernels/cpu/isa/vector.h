@@ -62,6 +62,17 @@ ALWAYS_INLINE void vec_store(float *p, vec v) {
     *(vec *)p = v;
 }
 
+/* Past the caches, for what will not be read before it has left them; other threads see it after their next barrier. */
+ALWAYS_INLINE void vec_stream(float *p, vec v) {
+#if VECTOR_LANES == 16 && defined(__AVX512F__)
+    _mm512_stream_ps(p, (__m512)v);
+#elif VECTOR_LANES == 8 && defined(__AVX__)
+    _mm256_stream_ps(p, (__m256)v);
+#else
+    vec_store(p, v);
+#endif
+}
+
 /* x - 0 is x for every x, -0 and NaN too, so that compilers make it a plain broadcast. */
 ALWAYS_INLINE vec vec_set(float x) {
     return x - (vec){0};

@@ -80,7 +80,8 @@ ALWAYS_INLINE void transform_output(const size_t m, const bool doubled, vec *y, 
 
 /* ---- weights ---- */
 
-ALWAYS_INLINE void weight_line(const size_t m, float *out, size_t point_stride, const float *in, const float (*g)[3]) {
+ALWAYS_INLINE void weight_line(const size_t m, const bool stream, float *out, size_t point_stride, const float *in,
+                               const float (*g)[3]) {
     vec middle[MOST_POINTS][3];
     for (size_t i = 0; i < m + 2; i++) {
         UNROLLED(x, 3) {
@@ -91,25 +92,32 @@ ALWAYS_INLINE void weight_line(const size_t m, float *out, size_t point_stride, 
     }
     for (size_t i = 0; i < m + 2; i++) {
         for (size_t j = 0; j < m + 2; j++) {
-            vec_store(out + (i * (m + 2) + j) * point_stride,
-                      g[j][2] * middle[i][2] + (g[j][1] * middle[i][1] + g[j][0] * middle[i][0]));
+            const vec u = g[j][2] * middle[i][2] + (g[j][1] * middle[i][1] + g[j][0] * middle[i][0]);
+            float *point = out + (i * (m + 2) + j) * point_stride;
+            if (stream) {
+                vec_stream(point, u);
+            } else {
+                vec_store(point, u);
+            }
         }
     }
 }
 
-ALWAYS_INLINE void weight_block(const size_t m, float *out, size_t point_stride, const float *in, const float (*g)[3]) {
+ALWAYS_INLINE void weight_block(const size_t m, const bool stream, float *out, size_t point_stride, const float *in,
+                                const float (*g)[3]) {
     for (size_t lane = 0; lane < PANEL * PANEL; lane += VECTOR_LANES) {
-        weight_line(m, out + lane, point_stride, in + lane, g);
+        weight_line(m, stream, out + lane, point_stride, in + lane, g);
     }
 }
 
-void VARIANT(winograd_weights)(float *out, size_t point_stride, const float *in, size_t m, const float (*g)[3]) {
+void VARIANT(winograd_weights)(float *out, size_t point_stride, const float *in, size_t m, const float (*g)[3],
+                               bool stream) {
     if (m == 2) {
-        weight_block(2, out, point_stride, in, g);
+        stream ? weight_block(2, true, out, point_stride, in, g) : weight_block(2, false, out, point_stride, in, g);
     } else if (m == 4) {
-        weight_block(4, out, point_stride, in, g);
+        stream ? weight_block(4, true, out, point_stride, in, g) : weight_block(4, false, out, point_stride, in, g);
     } else {
-        weight_block(6, out, point_stride, in, g);
+        stream ? weight_block(6, true, out, point_stride, in, g) : weight_block(6, false, out, point_stride, in, g);
     }
 }
 
