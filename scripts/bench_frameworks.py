@@ -202,8 +202,9 @@ class Bench:
         names = {"processor": "cpu_model", "instructions": "cpu_instruction_sets", "CPUs": "cpu_usable", "kernel": "kernel_release",
                  "vaemark": "vaemark_version", "commit": "vaemark_git_commit"}
         self.facts.update({name: found[key] for name, key in names.items() if found.get(key)})
-        self.facts.update({name: " ".join(f"{key.split('_', 2)[2]} {value}" for key, value in found.items()
-                                          if key.startswith(f"hello_{name}_")) for name in self.frameworks})
+        versions = {name: " ".join(f"{key.split('_', 2)[2]} {value}" for key, value in found.items() if key.startswith(f"hello_{name}_"))
+                    for name in self.frameworks}
+        self.facts.update({name: text for name, text in versions.items() if text})
         self.facts.update({"threads": self.options.threads or "all CPUs", "limited to": self.options.isa or "nothing",
                            "OMP_WAIT_POLICY": os.environ.get("OMP_WAIT_POLICY", "passive"), "seed of the order": self.options.seed})
         self.facts.setdefault("begun", found.get("run_started"))
@@ -258,6 +259,7 @@ class Bench:
         for case in failed:
             say(f"{case['id']}: {case['outcome']}: {case['reason']}; again: {case['repro']}")
         if failed:
+            say("what is in rounds/ is not measured again unless with --fresh")
             return EXIT_FAILED
         alone = [result["work"] for result in results if not result["fastest"]]
         if alone:
@@ -271,12 +273,16 @@ class Bench:
 
 
 def interrupt(_number, _frame):
+    """Once: a second signal must not disturb the first one's ending."""
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, signal.SIG_IGN)
     raise KeyboardInterrupt
 
 
 def main():
     options = parse_arguments(sys.argv[1:])
-    signal.signal(signal.SIGTERM, interrupt)
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, interrupt)
     bench = Bench(options)
     try:
         return bench.measure()
