@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "kernels/cpu/cpu.h"
+#include "kernels/cpu/kernels.h"
 #include "reference/executor.h"
 
 enum { HEADER_BYTES = 64, GUARD_FLOATS = 64, MAX_OPTIONS = 8 };
@@ -297,4 +298,31 @@ void graph_case_expect(const struct graph_case *c, const char *const *options, c
     expect_within(c, options, "precision=fp32", 3.0 * (16.0 * own + 4e-6 * peak), &exact, name);
     support_image_free(&single);
     support_image_free(&exact);
+}
+
+static void expect_same_on_threads(const struct graph_case *c, const char *isa, const char *precision,
+                                   const char *name) {
+    static const char *const THREADS[] = {"threads=2", "threads=3", "threads=7"};
+    const char *options[] = {isa, precision, "threads=1", NULL};
+    struct vaemark_tensor wanted = graph_case_decode(c, &cpu_backend, options);
+    for (size_t i = 0; i < sizeof THREADS / sizeof THREADS[0]; i++) {
+        options[2] = THREADS[i];
+        struct vaemark_tensor image = graph_case_decode(c, &cpu_backend, options);
+        cr_assert(support_images_identical(&wanted, &image), "%s, %s, %s, %s", name, isa, precision, options[2]);
+        support_image_free(&image);
+    }
+    support_image_free(&wanted);
+}
+
+void graph_case_expect_same_on_threads(const struct graph_case *c, const char *name) {
+    size_t count;
+    const struct kernel_set *const *sets = kernel_sets(&count);
+    for (size_t i = 0; i < count; i++) {
+        char isa[64];
+        snprintf(isa, sizeof isa, "isa=%s", sets[i]->name);
+        if (sets[i]->is_supported()) {
+            expect_same_on_threads(c, isa, "precision=fp32", name);
+            expect_same_on_threads(c, isa, "precision=fp32-strict", name);
+        }
+    }
 }

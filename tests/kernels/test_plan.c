@@ -229,16 +229,20 @@ static const struct awkward AWKWARD[] = {
     {"self attention", self_attention, 2, 3, 4, 0.0f},
 };
 
+static void awkward_case(struct graph_case *c, size_t i) {
+    const struct awkward *awkward = &AWKWARD[i];
+    struct builder b;
+    builder_begin(&b);
+    graph_case_init(c, &b, awkward->build(&b), i + 1);
+    graph_case_inputs(c, awkward->images, awkward->height, awkward->width, awkward->mean, i + 100);
+}
+
 Test(plan, awkward_graphs_agree_with_the_reference) {
     for (size_t i = 0; i < sizeof AWKWARD / sizeof AWKWARD[0]; i++) {
-        const struct awkward *awkward = &AWKWARD[i];
         struct graph_case c;
-        struct builder b;
-        builder_begin(&b);
-        graph_case_init(&c, &b, awkward->build(&b), i + 1);
-        graph_case_inputs(&c, awkward->images, awkward->height, awkward->width, awkward->mean, i + 100);
-        graph_case_expect(&c, PORTABLE, awkward->name);
-        graph_case_expect(&c, AUTOMATIC, awkward->name);
+        awkward_case(&c, i);
+        graph_case_expect(&c, PORTABLE, AWKWARD[i].name);
+        graph_case_expect(&c, AUTOMATIC, AWKWARD[i].name);
         graph_case_free(&c);
     }
 }
@@ -249,10 +253,7 @@ Test(plan, fused_attention_agrees_with_the_reference) {
         const struct awkward *awkward = &AWKWARD[i];
         if (awkward->build == attention_8 || awkward->build == attention_40 || awkward->build == attention_64) {
             struct graph_case c;
-            struct builder b;
-            builder_begin(&b);
-            graph_case_init(&c, &b, awkward->build(&b), i + 1);
-            graph_case_inputs(&c, awkward->images, awkward->height, awkward->width, 0.0f, i + 100);
+            awkward_case(&c, i);
             graph_case_expect(&c, FUSED, awkward->name);
             graph_case_free(&c);
         }
@@ -463,20 +464,22 @@ Test(plan, random_graphs_agree_with_the_reference) {
     }
 }
 
-/* Results must not depend on how work was shared out. */
-Test(plan, threads_are_bit_identical) {
-    static const char *const THREADS[][2] = {{"threads=2", NULL}, {"threads=3", NULL}, {"threads=7", NULL}};
-    static const char *const ONE[] = {"threads=1", NULL};
+Test(threads, awkward_graphs) {
+    for (size_t i = 0; i < sizeof AWKWARD / sizeof AWKWARD[0]; i++) {
+        struct graph_case c;
+        awkward_case(&c, i);
+        graph_case_expect_same_on_threads(&c, AWKWARD[i].name);
+        graph_case_free(&c);
+    }
+}
+
+Test(threads, random_graphs) {
     for (uint64_t seed = 1; seed <= 40; seed++) {
         struct graph_case c;
+        char name[64];
         grow_graph(&c, seed);
-        struct vaemark_tensor wanted = graph_case_decode(&c, &cpu_backend, ONE);
-        for (size_t i = 0; i < 3; i++) {
-            struct vaemark_tensor image = graph_case_decode(&c, &cpu_backend, THREADS[i]);
-            cr_assert(support_images_identical(&wanted, &image), "graph %d, %s", (int)seed, THREADS[i][0]);
-            support_image_free(&image);
-        }
-        support_image_free(&wanted);
+        snprintf(name, sizeof name, "random graph %d", (int)seed);
+        graph_case_expect_same_on_threads(&c, name);
         graph_case_free(&c);
     }
 }

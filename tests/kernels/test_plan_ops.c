@@ -225,37 +225,29 @@ static const struct awkward AWKWARD[] = {
     ON_CHANNELS("frames", frames, 5, 7),
 };
 
+static void awkward_case(struct graph_case *c, size_t i) {
+    const struct awkward *awkward = &AWKWARD[i];
+    struct builder b;
+    builder_begin(&b);
+    graph_case_init(c, &b, awkward->build(&b, awkward->channels), i + 1);
+    graph_case_inputs(c, awkward->images, awkward->height, awkward->width, 0.0f, i + 100);
+}
+
 Test(plan_ops, agree_with_the_reference) {
     for (size_t i = 0; i < sizeof AWKWARD / sizeof AWKWARD[0]; i++) {
-        const struct awkward *awkward = &AWKWARD[i];
         struct graph_case c;
-        struct builder b;
-        builder_begin(&b);
-        graph_case_init(&c, &b, awkward->build(&b, awkward->channels), i + 1);
-        graph_case_inputs(&c, awkward->images, awkward->height, awkward->width, 0.0f, i + 100);
-        graph_case_expect(&c, PORTABLE, awkward->name);
-        graph_case_expect(&c, AUTOMATIC, awkward->name);
+        awkward_case(&c, i);
+        graph_case_expect(&c, PORTABLE, AWKWARD[i].name);
+        graph_case_expect(&c, AUTOMATIC, AWKWARD[i].name);
         graph_case_free(&c);
     }
 }
 
-Test(plan_ops, threads_are_bit_identical) {
-    static const char *const THREADS[][2] = {{"threads=2", NULL}, {"threads=3", NULL}};
-    static const char *const ONE[] = {"threads=1", NULL};
+Test(threads, ops) {
     for (size_t i = 0; i < sizeof AWKWARD / sizeof AWKWARD[0]; i++) {
-        const struct awkward *awkward = &AWKWARD[i];
         struct graph_case c;
-        struct builder b;
-        builder_begin(&b);
-        graph_case_init(&c, &b, awkward->build(&b, awkward->channels), i + 1);
-        graph_case_inputs(&c, awkward->images, awkward->height, awkward->width, 0.0f, i + 100);
-        struct vaemark_tensor wanted = graph_case_decode(&c, &cpu_backend, ONE);
-        for (size_t k = 0; k < 2; k++) {
-            struct vaemark_tensor image = graph_case_decode(&c, &cpu_backend, THREADS[k]);
-            cr_assert(support_images_identical(&wanted, &image), "%s, %s", awkward->name, THREADS[k][0]);
-            support_image_free(&image);
-        }
-        support_image_free(&wanted);
+        awkward_case(&c, i);
+        graph_case_expect_same_on_threads(&c, AWKWARD[i].name);
         graph_case_free(&c);
     }
 }
