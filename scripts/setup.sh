@@ -42,6 +42,9 @@ clang-tidy                    checks the sources for mistakes
 cppcheck                      checks them for other mistakes
 clang                         a second compiler
 libomp-dev                    OpenMP's header for clang-tidy
+gcc-aarch64-linux-gnu         compiles backend cpu for another architecture
+libc6-dev-arm64-cross         that architecture's C library
+qemu-user                     runs its tests there
 valgrind                      finds misuse of memory
 chromium                      renders the page of vaemark report, in a test
 LIST
