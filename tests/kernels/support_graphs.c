@@ -300,6 +300,14 @@ void graph_case_expect(const struct graph_case *c, const char *const *options, c
     support_image_free(&exact);
 }
 
+void graph_case_expect_on_isas(const struct graph_case *c, const char *name) {
+    static const char *const PORTABLE[] = {"isa=portable", "threads=1", NULL}, *const BEST[] = {"threads=3", NULL};
+    graph_case_expect(c, PORTABLE, name);
+    if (kernel_set_choose("auto") != kernel_set_choose("portable")) {
+        graph_case_expect(c, BEST, name);
+    }
+}
+
 static void expect_same_on_threads(const struct graph_case *c, const char *isa, const char *precision,
                                    const char *name) {
     static const char *const THREADS[] = {"threads=2", "threads=3", "threads=7"};
