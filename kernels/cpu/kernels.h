@@ -112,8 +112,8 @@ struct kernel_set {
     void (*winograd_weights)(float *out, size_t point_stride, const float *in, size_t m, const float (*g)[3],
                              bool stream);
 
-    /* sums[i] += the sum of the squares of line i. */
-    void (*square_lines)(double *sums, const float *in, size_t count);
+    /* squares += in * in, lane by lane. */
+    void (*square_lines)(float *squares, const float *in, size_t count);
 
     /* count lines of nearest-upsampled (factor >= 1) and changed source lines. `phase` is the first line's place within
      * its run of `factor` equal ones, x % factor. */

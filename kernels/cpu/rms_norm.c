@@ -7,15 +7,25 @@
 
 enum { BLOCK_LINES = 256 };
 
+/* In double, four sums side by side. */
+static double sum_of_line(const float *line) {
+    double part[4] = {0};
+    for (size_t lane = 0; lane < PANEL; lane++) {
+        part[lane % 4] += (double)line[lane];
+    }
+    return (part[0] + part[1]) + (part[2] + part[3]);
+}
+
 static void scale_block(const struct run *run, const struct step *step, float *scales, size_t image, size_t first,
                         size_t count) {
     const struct operand *in = &step->inputs[0];
-    double sums[BLOCK_LINES] = {0};
+    float squares[BLOCK_LINES * PANEL] __attribute__((aligned(LINE_BYTES)));
+    memset(squares, 0, count * LINE_BYTES);
     for (size_t panel = 0; panel < panel_count(in->channels); panel++) {
-        run->kernels->square_lines(sums, operand_panel(run, in, image, panel) + first * PANEL, count);
+        run->kernels->square_lines(squares, operand_panel(run, in, image, panel) + first * PANEL, count);
     }
     for (size_t i = 0; i < count; i++) {
-        const double root = sqrt(sums[i] / (double)in->channels + step->rms_norm.epsilon);
+        const double root = sqrt(sum_of_line(squares + i * PANEL) / (double)in->channels + step->rms_norm.epsilon);
         scales[first + i] = (float)(1.0 / (root < step->rms_norm.floor ? step->rms_norm.floor : root));
     }
 }

@@ -29,13 +29,9 @@ void VARIANT(moments)(double *mean, double *m2, const float *in, size_t count) {
     }
 }
 
-/* Of a line in single precision, four sums side by side in every variant; what is summed over many lines is double. */
-void VARIANT(square_lines)(double *sums, const float *in, size_t count) {
-    for (size_t i = 0; i < count; i++) {
-        float part[PANEL / 4] = {0};
-        for (size_t lane = 0; lane < PANEL; lane++) {
-            part[lane % 4] += in[i * PANEL + lane] * in[i * PANEL + lane];
-        }
-        sums[i] += ((double)part[0] + (double)part[1]) + ((double)part[2] + (double)part[3]);
+void VARIANT(square_lines)(float *squares, const float *in, size_t count) {
+    for (size_t i = 0; i < count * PANEL; i += VECTOR_LANES) {
+        const vec x = vec_load(in + i);
+        vec_store(squares + i, x * x + vec_load(squares + i));
     }
 }
