@@ -126,6 +126,14 @@ static bool is_preset(const char *name) {
     return found;
 }
 
+/* "models", or "operations" for the single operations that suite `kernels` is made of. */
+static const char *folder_of_preset(const char *data, const char *name) {
+    char *config = text_format("%s/operations/%s/config.json", data, name);
+    const bool operation = config && access(config, R_OK) == 0;
+    free(config);
+    return operation ? "operations" : "models";
+}
+
 /* Fills in the paths of a preset; weights_path stays NULL where none lie beside the configuration. */
 static enum vaemark_status find_preset(struct run_model *model, struct error *error) {
     char *data = NULL;
@@ -133,9 +141,10 @@ static enum vaemark_status find_preset(struct run_model *model, struct error *er
     if (status != VAEMARK_OK) {
         return status;
     }
-    model->folder = text_format("%s/models/%s", data, model->name);
-    model->config_path = text_format("%s/models/%s/config.json", data, model->name);
-    model->weights_path = text_format("%s/models/%s/diffusion_pytorch_model.safetensors", data, model->name);
+    const char *kind = folder_of_preset(data, model->name);
+    model->folder = text_format("%s/%s/%s", data, kind, model->name);
+    model->config_path = text_format("%s/%s/%s/config.json", data, kind, model->name);
+    model->weights_path = text_format("%s/%s/%s/diffusion_pytorch_model.safetensors", data, kind, model->name);
     free(data);
     if (!model->folder || !model->config_path || !model->weights_path) {
         return set_no_memory(error);

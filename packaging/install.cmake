@@ -8,7 +8,7 @@ configure_file(packaging/vaemark.pc.in vaemark.pc @ONLY)
 install(TARGETS vaemark RUNTIME DESTINATION ${CMAKE_INSTALL_BINDIR})
 install(DIRECTORY include/vaemark DESTINATION ${CMAKE_INSTALL_INCLUDEDIR} FILES_MATCHING PATTERN "*.h")
 # The program looks in ../share/vaemark beside its folder, wherever the whole was put.
-install(DIRECTORY models suites DESTINATION share/vaemark)
+install(DIRECTORY models operations suites DESTINATION share/vaemark)
 install(DIRECTORY scripts/gnuplot scripts/adapters DESTINATION share/vaemark/scripts PATTERN __pycache__ EXCLUDE)
 install(PROGRAMS scripts/setup-frameworks.sh DESTINATION share/vaemark/scripts)
 install(DIRECTORY docs/ DESTINATION ${CMAKE_INSTALL_DOCDIR})

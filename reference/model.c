@@ -34,7 +34,14 @@ const struct model_type model_types[] = {
 };
 const size_t model_type_count = sizeof model_types / sizeof model_types[0];
 
+/* Not among the VAE types, nor listed with them. */
+static const struct model_type operation_type = {
+    .name = MODEL_TYPE_OPERATION, .build = operation_build, .naming = &operation_naming};
+
 const struct model_type *model_type_find(const char *name) {
+    if (strcmp(name, operation_type.name) == 0) {
+        return &operation_type;
+    }
     for (size_t i = 0; i < model_type_count; i++) {
         if (strcmp(model_types[i].name, name) == 0) {
             return &model_types[i];

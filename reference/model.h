@@ -17,6 +17,10 @@ struct model_type {
     const struct naming *naming; /* of its checkpoints (spec 2.1 to 2.3) */
 };
 
+/* One operation of the decoders as a model (models/operation.c), for suite `kernels`: found by name, but no VAE type.
+ */
+#define MODEL_TYPE_OPERATION "VaemarkOperation"
+
 extern const struct model_type model_types[];
 extern const size_t model_type_count;
 const struct model_type *model_type_find(const char *name); /* NULL if there is none */

@@ -27,7 +27,7 @@ static const struct precision_bound {
 static const struct algorithm_bound {
     const char *algorithm;
     double factor;
-} algorithm_bounds[] = {{"direct", 1}, {"winograd", 3}};
+} algorithm_bounds[] = {{"direct", 1}, {"winograd", 5}};
 
 static double factor_of(const char *algorithm) {
     for (size_t i = 0; algorithm && i < sizeof algorithm_bounds / sizeof *algorithm_bounds; i++) {

@@ -6,7 +6,7 @@
 #include "base/clock.h"
 #include "kernels/cpu/conv2d.h"
 
-enum { TASKS_A_THREAD = 4 };
+enum { TASKS_A_THREAD = 8 };
 
 /* ---- rows: from those of an output to those of what it is made of ---- */
 
@@ -170,7 +170,8 @@ static bool saves(struct plan *plan, const struct band_group *group, const size_
             total += i + 1 < group->count ? whole : 0;
             continue;
         }
-        const size_t ring = rows[i] > 0 ? rows[i] : 1;
+        const size_t block = plan->steps[group->first + i].conv2d.block_rows; /* a block does not begin anew inside */
+        const size_t ring = divide_up(rows[i] > 0 ? rows[i] : 1, block) * block;
         total += row * ring;
         if (set && ring < value->height) {
             set_ring(plan, buffer, ring, row * ring);

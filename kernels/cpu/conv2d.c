@@ -83,11 +83,14 @@ void conv2d_plan(struct step *step, int threads, struct step_workspace *workspac
     workspace->thread_bytes = (offset_floats(c) + conv2d_patch_floats(c) * c->in_panels + sums) * sizeof(float);
 }
 
-/* One line of the patch; `row` and `column` start at its left, and may lie outside the image: zeros there. */
-static void load_patch_row(float *out, const struct conv2d_task *task, size_t panel, size_t row, size_t count) {
+/* Row `row` of the window; it may lie outside the image, and begin or end outside: zeros there. */
+static void load_patch_row(float *out, const struct conv2d_task *task, size_t panel, const struct conv2d_window *window,
+                           size_t row) {
     const struct conv2d_step *c = &task->step->conv2d;
     const struct operand *in = &task->step->inputs[0];
-    const size_t y = task->y * c->stride + row, x = task->x * c->stride; /* plus padding */
+    const size_t y = task->y * c->stride + window->row + row,
+                 x = task->x * c->stride + window->column; /* plus padding */
+    const size_t count = window->columns;
     if (y < c->padding || y - c->padding >= c->in_height || x + count <= c->padding || x >= c->in_width + c->padding) {
         memset(out, 0, count * LINE_BYTES);
         return;
@@ -106,9 +109,9 @@ static void load_patch_row(float *out, const struct conv2d_task *task, size_t pa
     memset(out + (left + inside) * PANEL, 0, (count - left - inside) * LINE_BYTES);
 }
 
-void conv2d_load_patch(float *patch, const struct conv2d_task *task, size_t panel, size_t rows, size_t columns) {
-    for (size_t row = 0; row < rows; row++) {
-        load_patch_row(patch + row * conv2d_patch_columns(&task->step->conv2d) * PANEL, task, panel, row, columns);
+void conv2d_load_patch(float *patch, const struct conv2d_task *task, size_t panel, const struct conv2d_window *window) {
+    for (size_t row = 0; row < window->rows; row++) {
+        load_patch_row(patch + row * conv2d_patch_columns(&task->step->conv2d) * PANEL, task, panel, window, row);
     }
 }
 
@@ -237,13 +240,13 @@ void conv2d_run_tasks(const struct run *run, const struct step *step, const stru
 
 void conv2d_run_direct(struct conv2d_task *task, conv2d_compute *compute) {
     const struct conv2d_step *c = &task->step->conv2d;
-    const size_t rows = (task->rows - 1) * c->stride + c->kernel_height;
-    const size_t columns = (task->columns - 1) * c->stride + c->kernel_width;
+    const struct conv2d_window window = {.rows = (task->rows - 1) * c->stride + c->kernel_height,
+                                         .columns = (task->columns - 1) * c->stride + c->kernel_width};
     task->offsets = (size_t *)task->scratch;
     task->patch = task->scratch + offset_floats(c);
     task->sums = task->patch + conv2d_patch_floats(c) * c->in_panels;
     for (size_t panel = 0; panel < c->in_panels; panel++) {
-        conv2d_load_patch(task->patch + panel * conv2d_patch_floats(c), task, panel, rows, columns);
+        conv2d_load_patch(task->patch + panel * conv2d_patch_floats(c), task, panel, &window);
     }
     compute(task);
     for (size_t panel = 0; panel < task->panels; panel++) {

@@ -36,8 +36,11 @@ void conv2d_plan(struct step *step, int threads, struct step_workspace *workspac
 /* Offsets of the taps, input panel by input panel, of one chunk. */
 void conv2d_find_offsets(const struct conv2d_task *task);
 
-/* rows x columns lines of one input panel's patch, rows conv2d_patch_columns() apart. */
-void conv2d_load_patch(float *patch, const struct conv2d_task *task, size_t panel, size_t rows, size_t columns);
+/* A part of one input panel's patch, which has the padding around it; its rows are conv2d_patch_columns() apart. */
+struct conv2d_window {
+    size_t row, rows, column, columns;
+};
+void conv2d_load_patch(float *patch, const struct conv2d_task *task, size_t panel, const struct conv2d_window *window);
 /* The rest of a row of one of the task's panels, from a column on, through the epilogue into the output. */
 void conv2d_store_row(const struct conv2d_task *task, size_t panel, size_t row, size_t column, const float *sums);
 /* The epilogue of one of the task's panels, but for the residual. */

@@ -11,7 +11,8 @@
 
 enum {
     MOST_POINTS = 8,
-    CHUNK_BLOCKS = 16,       /* blocks of 16 x 16 weights a call of the microkernel: 16 KiB in the first cache */
+    CHUNK_BLOCKS = 8, /* blocks of 16 x 16 weights a call of the microkernel, whose sums are added up after: longer
+                       * chains of rounding are what most of Winograd's error is made of */
     BLOCK_TILE_COLUMNS = 16, /* a row of tiles is written line by line: not too short */
     WIDE_PANELS = 32,        /* from 512 input channels on, */
     WIDE_TILES = 128,
@@ -195,36 +196,65 @@ static struct block find_block(const struct conv2d_task *task) {
     return b;
 }
 
-/* Where the rows of a row of tiles lie in the value itself, if they need neither padding nor a change: else NULL. */
-static const float *find_rows(const struct block *b, size_t panel, size_t row) {
+/* Tiles [first, end) of a row from lines that begin at the first one's corner. */
+static void transform_tiles(const struct block *b, size_t panel, size_t row, size_t first, size_t end,
+                            const float *lines, size_t row_stride) {
+    const struct winograd_tiles tiles = {
+        .m = b->sizes.m,
+        .count = end - first,
+        .points = b->inputs + (panel * b->tiles + row * b->tile_columns + first) * PANEL,
+        .point_stride = b->sizes.input_stride,
+        .row_stride = row_stride,
+    };
+    b->task->run->kernels->winograd_input(&tiles, lines);
+}
+
+/* Tiles [first, end) of a row through the patch, which is loaded for them alone. */
+static void transform_patched(const struct block *b, size_t panel, size_t row, size_t first, size_t end) {
+    const size_t m = b->sizes.m;
+    const struct conv2d_window window = {
+        .row = row * m, .rows = m + 2, .column = first * m, .columns = (end - first) * m + 2};
+    if (first < end) {
+        conv2d_load_patch(b->patch, b->task, panel, &window);
+        transform_tiles(b, panel, row, first, end, b->patch, conv2d_patch_columns(&b->task->step->conv2d) * PANEL);
+    }
+}
+
+/* A row of tiles of a value that is read as it is: from the value itself, but where there is padding or a ring begins
+ * anew. */
+static void transform_plain_row(const struct block *b, size_t panel, size_t row) {
     const struct conv2d_task *task = b->task;
     const struct operand *in = &task->step->inputs[0];
-    const size_t m = b->sizes.m, y = task->y + row * m, x = task->x;
-    const bool inside = y >= 1 && y + m + 1 <= in->height && x >= 1 && x + b->tile_columns * m + 1 <= in->width;
-    if (!operand_is_plain(in) || !inside || !operand_rows_together(in, y - 1, m + 2)) {
-        return NULL;
+    const size_t m = b->sizes.m, y = task->y + row * m;
+    size_t first = 0, end = 0;
+    if (y >= 1 && y + m + 1 <= in->height && operand_rows_together(in, y - 1, m + 2)) {
+        first = task->x == 0 ? 1 : 0;
+        end = at_most(b->tile_columns, (in->width - task->x - 1) / m);
     }
-    return operand_line(task->run, in, task->image, panel, y - 1, x - 1);
+    if (end <= first) {
+        transform_patched(b, panel, row, 0, b->tile_columns);
+        return;
+    }
+    transform_patched(b, panel, row, 0, first);
+    transform_tiles(b, panel, row, first, end,
+                    operand_line(task->run, in, task->image, panel, y - 1, task->x + first * m - 1), in->width * PANEL);
+    transform_patched(b, panel, row, end, b->tile_columns);
 }
 
 static void transform_inputs(const struct block *b) {
-    const size_t m = b->sizes.m, patch_stride = conv2d_patch_columns(&b->task->step->conv2d) * PANEL;
-    struct winograd_tiles tiles = {.m = m, .count = b->tile_columns, .point_stride = b->sizes.input_stride};
+    const size_t m = b->sizes.m, row_stride = conv2d_patch_columns(&b->task->step->conv2d) * PANEL;
+    const struct conv2d_window whole = {.rows = b->tile_rows * m + 2, .columns = b->tile_columns * m + 2};
+    const bool plain = operand_is_plain(&b->task->step->inputs[0]);
     for (size_t panel = 0; panel < b->sizes.in_panels; panel++) {
-        bool loaded = false;
+        if (!plain) {
+            conv2d_load_patch(b->patch, b->task, panel, &whole);
+        }
         for (size_t row = 0; row < b->tile_rows; row++) {
-            const float *lines = find_rows(b, panel, row);
-            tiles.row_stride = b->task->step->inputs[0].width * PANEL;
-            if (lines == NULL) {
-                if (!loaded) {
-                    conv2d_load_patch(b->patch, b->task, panel, b->tile_rows * m + 2, b->tile_columns * m + 2);
-                    loaded = true;
-                }
-                lines = b->patch + row * m * patch_stride;
-                tiles.row_stride = patch_stride;
+            if (plain) {
+                transform_plain_row(b, panel, row);
+            } else {
+                transform_tiles(b, panel, row, 0, b->tile_columns, b->patch + row * m * row_stride, row_stride);
             }
-            tiles.points = b->inputs + (panel * b->tiles + row * b->tile_columns) * PANEL;
-            b->task->run->kernels->winograd_input(&tiles, lines);
         }
     }
 }

@@ -28,10 +28,14 @@ enum vaemark_status autoencoder_kl_flux2_build(const json_t *config, const struc
 enum vaemark_status autoencoder_kl_hunyuanimage_build(const json_t *config, const struct weights *weights,
                                                       struct vaemark_graph **graph, struct error *error);
 
+enum vaemark_status operation_build(const json_t *config, const struct weights *weights, struct vaemark_graph **graph,
+                                    struct error *error);
+
 /* Their names, for checkpoints of other layouts. */
 extern const struct naming autoencoder_kl_naming, autoencoder_tiny_naming, consistency_decoder_vae_naming,
     asymmetric_autoencoder_kl_naming, vq_model_naming, autoencoder_kl_hunyuanimage_naming;
 extern const struct naming autoencoder_kl_qwen_image_naming, autoencoder_kl_wan_naming, autoencoder_dc_naming;
+extern const struct naming operation_naming;
 
 /* What types with AutoencoderKL's decoder share of its naming. */
 const char *autoencoder_kl_canonical_name(const char *name, int32_t levels, char *canonical, size_t size_bytes);

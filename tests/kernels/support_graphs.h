@@ -49,7 +49,7 @@ bool support_images_identical(const struct vaemark_tensor *a, const struct vaema
 
 /* cpu against the reference in FP64, in precision fp32-strict and fp32. The bound of the first is 16 times the error of
  * the reference in FP32, which does the same sums in another order, plus 4e-6 of the largest value for graphs that FP32
- * happens to hit exactly; Winograd's is three times that (docs/bounds.md). */
+ * happens to hit exactly; Winograd's is five times that (docs/bounds.md). */
 void graph_case_expect(const struct graph_case *c, const char *const *options, const char *name);
 /* That with the portable kernels on one thread and, where this machine has better ones, with those on three. */
 void graph_case_expect_on_isas(const struct graph_case *c, const char *name);
