@@ -53,8 +53,8 @@ bool support_images_identical(const struct vaemark_tensor *a, const struct vaema
 void graph_case_expect(const struct graph_case *c, const char *const *options, const char *name);
 /* That with the portable kernels on one thread and, where this machine has better ones, with those on three. */
 void graph_case_expect_on_isas(const struct graph_case *c, const char *name);
-/* Results must not depend on how work was shared out: on each instruction set of this machine and in both precisions the
- * image of 2, 3 and 7 threads is that of one thread, to the bit. */
+/* Results must not depend on how work was shared out: on each instruction set of this machine and in both precisions
+ * the image of 2, 3 and 7 threads is that of one thread, to the bit. */
 void graph_case_expect_same_on_threads(const struct graph_case *c, const char *name);
 
 #endif
