@@ -51,12 +51,11 @@ value resnet_build(struct builder *b, value x, struct resnet resnet, const char 
         t = builder_scale_shift(b, t, e);
     }
     t = builder_silu(b, t);
+    t = builder_conv2d(b, t, (struct conv2d_options){.in = resnet.out, .out = resnet.out},
+                       builder_path(b, "%s.conv2", module));
     if (resnet.in != resnet.out) {
-        /* before conv2: nobody needs the wide input after it */
         struct conv2d_options pointwise = {.in = resnet.in, .out = resnet.out, .kernel = 1, .gain = 1.0};
         skip = builder_conv2d(b, skip, pointwise, builder_path(b, "%s.conv_shortcut", module));
     }
-    t = builder_conv2d(b, t, (struct conv2d_options){.in = resnet.out, .out = resnet.out},
-                       builder_path(b, "%s.conv2", module));
     return builder_add(b, skip, t);
 }

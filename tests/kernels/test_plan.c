@@ -163,6 +163,15 @@ static value wide_shortcut(struct builder *b) {
     return builder_add(b, s, conv(b, y, 33, 33, "b"));
 }
 
+/* The same behind the convolution that it is added to, as the builders of decoders have it. */
+static value late_shortcut(struct builder *b) {
+    value x = conv(b, builder_input(b, "latents", 4, 4, 1), 4, 70, "in");
+    value y = builder_silu(b, builder_group_norm(b, conv(b, x, 70, 33, "a"), 33, 3, 1e-6, "n"));
+    y = conv(b, y, 33, 33, "b");
+    value s = builder_conv2d(b, x, (struct conv2d_options){.in = 70, .out = 33, .kernel = 1}, "s");
+    return builder_relu(b, builder_weighted_add(b, 0.5, s, -3.0, y));
+}
+
 /* Winograd's tiles at every edge: norms, SiLU, ReLU, nearest, residuals in place and upsampled, channels to pad. */
 static value tiles_of_outputs(struct builder *b) {
     value x = conv(b, builder_input(b, "latents", 4, 16, 1), 16, 48, "a");
@@ -208,6 +217,8 @@ static const struct awkward AWKWARD[] = {
     {"residuals, an odd number of columns a block", residuals, 1, 3, 35, 0.0f},
     {"wide shortcut", wide_shortcut, 1, 13, 9, 0.0f},
     {"wide shortcut of two images", wide_shortcut, 2, 5, 6, 0.0f},
+    {"late shortcut", late_shortcut, 1, 13, 9, 0.0f},
+    {"late shortcut of two images", late_shortcut, 2, 5, 6, 0.0f},
     {"tiles of 2", tiles_of_outputs, 2, 3, 5, 0.0f},
     {"tiles of 4", tiles_of_outputs, 1, 8, 7, 0.0f},
     {"tiles of 6", tiles_of_outputs, 2, 25, 31, 0.0f},

@@ -382,8 +382,8 @@ static value shortcut(struct builder *b, int64_t channels) {
     value x = builder_input(b, "latents", 4, 4, 1);
     x = builder_conv2d(b, x, (struct conv2d_options){.in = 4, .out = 2 * channels}, "in");
     value y = builder_conv2d(b, x, (struct conv2d_options){.in = 2 * channels, .out = channels}, "a");
-    value s = builder_conv2d(b, x, (struct conv2d_options){.in = 2 * channels, .out = channels, .kernel = 1}, "s");
     y = builder_conv2d(b, builder_relu(b, y), (struct conv2d_options){.in = channels, .out = channels}, "b");
+    value s = builder_conv2d(b, x, (struct conv2d_options){.in = 2 * channels, .out = channels, .kernel = 1}, "s");
     return builder_add(b, s, y);
 }
 
