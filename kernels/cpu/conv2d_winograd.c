@@ -45,7 +45,7 @@ static size_t part_panels(size_t m, size_t in_panels, size_t out_panels) {
 
 static struct winograd_sizes sizes_of(const struct step *step) {
     const struct conv2d_step *c = &step->conv2d;
-    const size_t m = c->winograd;
+    const size_t m = c->winograd > 0 ? c->winograd : 2; /* never 0 here, but tools cannot know */
     struct winograd_sizes s = {.m = m, .points = (m + 2) * (m + 2), .in_panels = c->in_panels};
     s.part_panels = part_panels(m, c->in_panels, panel_count(step->output.channels));
     s.block_tiles = c->block_rows / m * (c->block_columns / m);
@@ -118,7 +118,8 @@ static void plan_blocks(struct step *step, size_t threads) {
     const size_t blocks = across * divide_up(tile_rows, rows);
     c->block_columns = columns * m;
     c->block_rows = rows * m;
-    c->block_panels = divide_up(part, at_most(divide_up(threads, blocks), divide_up(part, PASS_PANELS)));
+    c->block_panels =
+        divide_up(part, at_most(divide_up(threads, blocks > 0 ? blocks : 1), divide_up(part, PASS_PANELS)));
     c->pass_panels = c->in_panels >= PASS_ALL_PANELS ? c->block_panels : at_most(PASS_PANELS, c->block_panels);
 }
 
