@@ -26,6 +26,9 @@ enum {
 
 #define PART_WEIGHT_BYTES ((size_t)36 << 20) /* of transformed weights at a time */
 
+#define BLOCK_BYTES \
+    ((size_t)16 << 20) /* of a block's transformed inputs, whatever the channels: each thread has them */
+
 #define STREAMED_BYTES ((size_t)16 << 20) /* from here on they are written past the caches, which they would flush */
 
 struct winograd_sizes {
@@ -112,6 +115,8 @@ static void plan_blocks(struct step *step, size_t threads) {
     if (m == 2) {
         tiles *= 2;
     }
+    const size_t tile_bytes = (m + 2) * (m + 2) * c->in_panels * LINE_BYTES;
+    tiles = at_most(tiles, BLOCK_BYTES / tile_bytes > 0 ? BLOCK_BYTES / tile_bytes : 1);
     const size_t columns = divide_up(tile_columns, divide_up(tile_columns, BLOCK_TILE_COLUMNS));
     const size_t across = step->output.images * divide_up(tile_columns, columns);
     const size_t rows = choose_block_rows(tile_rows, tiles / columns > 0 ? tiles / columns : 1, across, threads);
@@ -346,7 +351,8 @@ static void store_tiles_by_row(const struct block *b, struct winograd_tiles tile
 static void transform_outputs(const struct block *b, size_t panel, size_t place) {
     for (size_t row = 0; row < b->tile_rows; row++) {
         struct winograd_tiles tiles = {.m = b->sizes.m, .point_stride = b->sizes.output_stride};
-        const size_t at_once = is_stored_at_once(b, row) ? b->task->columns / b->sizes.m : 0;
+        const bool together = b->sizes.m > 0 && is_stored_at_once(b, row);
+        const size_t at_once = together ? b->task->columns / b->sizes.m : 0;
         tiles.points = b->outputs + (place * b->tiles + row * b->tile_columns) * PANEL;
         tiles.count = at_once;
         if (at_once > 0) {
