@@ -31,7 +31,7 @@ static const struct cli_option option_table[] = {
     {"latents-size", "HxW", "of diffusion-space latents that come as tokens; without it they are a square"},
     {"out", "FILE", "where the image goes: .png, .npy or .safetensors (tensor 'image')"},
     {"backend", "B", "cpu (default), reference, plugin:FILE.so, exec:'COMMAND'"},
-    {"precision", "P", "fp32 (default); fp64 on reference"},
+    {"precision", "P", "fp32 (default); fp64 on reference; fp32-strict on cpu"},
     {"fuse-qkv", NULL, "join the projections of attention (AutoencoderKL alone takes it)"},
     {"tiling", "[=HOW]", "decode in tiles as the framework does; =corrected: right where the framework is not"},
     {"quantize", NULL, "take the nearest row of the codebook for each latent pixel (VQModel alone takes it)"},

@@ -10,10 +10,6 @@ enum { TASKS_A_THREAD = 8 };
 
 /* ---- rows: from those of an output to those of what it is made of ---- */
 
-static size_t at_most(size_t limit, size_t value) {
-    return value < limit ? value : limit;
-}
-
 /* Stored rows of the convolved input from which output rows from `row` on are made. */
 static size_t first_input_row(const struct step *step, size_t row) {
     const struct conv2d_step *c = &step->conv2d;

@@ -185,10 +185,6 @@ void conv2d_store_row(const struct conv2d_task *task, size_t panel, size_t row, 
                                     task->columns - column, factor, x % factor, &epilogue);
 }
 
-static size_t at_most(size_t limit, size_t rest) {
-    return rest < limit ? rest : limit;
-}
-
 static struct conv2d_task make_task(const struct run *run, const struct step *step, const struct conv2d_part *part,
                                     size_t index) {
     const struct conv2d_step *c = &step->conv2d;

@@ -9,36 +9,30 @@
 
 #include "kernels/cpu/conv2d.h"
 
-enum {
-    MOST_POINTS = 8,
-    CHUNK_BLOCKS = 8, /* blocks of 16 x 16 weights a call of the microkernel, whose sums are added up after: longer
-                       * chains of rounding are what most of Winograd's error is made of */
-    BLOCK_TILE_COLUMNS = 16, /* a row of tiles is written line by line: not too short */
-    WIDE_PANELS = 32,        /* from 512 input channels on, */
-    WIDE_TILES = 128,
-    TILES = 64, /* ... blocks are larger: all weights are read once a block; */
-    NARROW_PANELS = 4,
-    NARROW_TILES = 32,     /* ... up to 64 channels they are smaller, to stay in cache */
-    PASS_ALL_PANELS = 16,  /* from 256 input channels on the inputs do not stay in cache: they are read once, */
-    PASS_PANELS = 4,       /* outputs whose points stay in cache */
-    PAD_FLOATS = 3 * PANEL /* between points: an odd number of lines, or all of them share a cache set */
-};
+/* Blocks of weights a call of the microkernel; the sums of calls are added up after. Long chains of rounding are what
+ * most of Winograd's error is made of. */
+enum { MOST_POINTS = 8, CHUNK_BLOCKS = 8 };
+
+/* Tiles a block. A row of tiles is written line by line, so it is not too short. Weights are read once a block: from
+ * 512 input channels on blocks are large, but for m = 6, whose points are so many that 64 tiles do as well in half of
+ * the memory; up to 64 channels they are small, to stay in cache. */
+enum { BLOCK_TILE_COLUMNS = 16, TILES = 64, WIDE_PANELS = 32, WIDE_TILES = 128, NARROW_PANELS = 4, NARROW_TILES = 32 };
+
+/* Output panels whose points are in flight at a time: few, to stay in cache, until from 256 input channels on the
+ * inputs do not and had better be read once. */
+enum { PASS_PANELS = 4, PASS_ALL_PANELS = 16 };
+
+/* Between points: an odd number of lines, or all of them share a cache set. */
+enum { PAD_FLOATS = 3 * PANEL };
 
 #define PART_WEIGHT_BYTES ((size_t)36 << 20) /* of transformed weights at a time */
-
-#define BLOCK_BYTES \
-    ((size_t)16 << 20) /* of a block's transformed inputs, whatever the channels: each thread has them */
-
-#define STREAMED_BYTES ((size_t)16 << 20) /* from here on they are written past the caches, which they would flush */
+#define BLOCK_BYTES       ((size_t)16 << 20) /* of a block's transformed inputs at most: each thread has them */
+#define STREAMED_BYTES    ((size_t)16 << 20) /* more weights are written past the caches, which they would flush */
 
 struct winograd_sizes {
     size_t m, points, in_panels, part_panels, block_tiles;
     size_t weight_stride, input_stride, output_stride; /* floats from point to point */
 };
-
-static size_t at_most(size_t limit, size_t value) {
-    return value < limit ? value : limit;
-}
 
 static size_t part_panels(size_t m, size_t in_panels, size_t out_panels) {
     const size_t panel_bytes = (m + 2) * (m + 2) * in_panels * PANEL * LINE_BYTES;
@@ -106,17 +100,21 @@ static size_t choose_block_rows(size_t tile_rows, size_t most, size_t other_bloc
     return best;
 }
 
+static size_t choose_tiles(size_t m, size_t in_panels) {
+    const size_t fit = BLOCK_BYTES / ((m + 2) * (m + 2) * in_panels * LINE_BYTES);
+    size_t tiles = in_panels > NARROW_PANELS ? TILES : NARROW_TILES;
+    if (in_panels >= WIDE_PANELS && m < 6) {
+        tiles = WIDE_TILES;
+    }
+    return at_most(m == 2 ? 2 * tiles : tiles, fit > 0 ? fit : 1);
+}
+
 static void plan_blocks(struct step *step, size_t threads) {
     struct conv2d_step *c = &step->conv2d;
     const size_t m = c->winograd, out_panels = panel_count(step->output.channels);
     const size_t tile_rows = divide_up(c->out_height, m), tile_columns = divide_up(c->out_width, m);
     const size_t part = part_panels(m, c->in_panels, out_panels);
-    size_t tiles = c->in_panels >= WIDE_PANELS ? WIDE_TILES : c->in_panels > NARROW_PANELS ? TILES : NARROW_TILES;
-    if (m == 2) {
-        tiles *= 2;
-    }
-    const size_t tile_bytes = (m + 2) * (m + 2) * c->in_panels * LINE_BYTES;
-    tiles = at_most(tiles, BLOCK_BYTES / tile_bytes > 0 ? BLOCK_BYTES / tile_bytes : 1);
+    const size_t tiles = choose_tiles(m, c->in_panels);
     const size_t columns = divide_up(tile_columns, divide_up(tile_columns, BLOCK_TILE_COLUMNS));
     const size_t across = step->output.images * divide_up(tile_columns, columns);
     const size_t rows = choose_block_rows(tile_rows, tiles / columns > 0 ? tiles / columns : 1, across, threads);

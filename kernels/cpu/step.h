@@ -145,6 +145,10 @@ static inline size_t divide_up(size_t a, size_t b) {
     return (a + b - 1) / b;
 }
 
+static inline size_t at_most(size_t limit, size_t value) {
+    return value < limit ? value : limit;
+}
+
 static inline size_t operand_pixels(const struct operand *operand) {
     return operand->height * operand->width;
 }

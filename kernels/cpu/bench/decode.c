@@ -96,10 +96,9 @@ static enum vaemark_status run_decodes(struct vaemark_decoder *decoder, const st
         return status;
     }
     cpu_backend.memory(decoder, &memory, message);
-    printf("planned: weights %.1f MiB, activations %.1f MiB, workspace %.1f MiB\n",
+    printf("planned: weights %.1f MiB, activations and scratch %.1f MiB\n",
            (double)memory.planned_bytes[VAEMARK_MEMORY_WEIGHTS] / 1048576.0,
-           (double)memory.planned_bytes[VAEMARK_MEMORY_ACTIVATIONS] / 1048576.0,
-           (double)memory.planned_bytes[VAEMARK_MEMORY_WORKSPACE] / 1048576.0);
+           (double)memory.planned_bytes[VAEMARK_MEMORY_ACTIVATIONS] / 1048576.0);
     image.data = malloc(tensor_size_bytes(&image));
     if (image.data == NULL) {
         snprintf(message->text, sizeof message->text, "no memory for the image");
