@@ -64,7 +64,8 @@ compile_sources isa_ '-ffp-contract=fast -DKERNEL_VARIANT=portable -DKERNEL_DESC
 aarch64-linux-gnu-gcc-ar rcs "$objects/vaemark.a" "$objects"/*.o
 # Vectors wider than the machine's: a note about passing them by value, which inlined functions never do.
 for_tests="-Itests/minimal -Wno-psabi"
-compile_sources tests/ "$for_tests" tests/minimal/main.c tests/kernels/support_graphs.c tests/kernels/support_wide.c
+compile_sources tests/ "$for_tests" tests/minimal/main.c tests/kernels/support_graphs.c tests/kernels/support_kernels.c \
+    tests/kernels/support_wide.c
 compile_sources tests/ "$for_tests" tests/kernels/test_[!g]*.c # not test_goldens.c
 # Static, so that the emulator needs no libraries of the target; the linker's word on dlopen() is of OpenMP's profiling.
 $compiler -fopenmp -static -o "$dir/tests" "$objects"/tests/*.o "$objects/vaemark.a" -lm 2>"$objects/linker" || {
@@ -72,5 +73,5 @@ $compiler -fopenmp -static -o "$dir/tests" "$objects"/tests/*.o "$objects/vaemar
     exit 1
 }
 echo "build: done in $(($(date +%s) - started)) s"
-[ $# -gt 0 ] || set -- arena decoder kernels peak plan plan_ops tiling
+[ $# -gt 0 ] || set -- arena decoder kernels peak plan plan_ops storage tiling
 OMP_WAIT_POLICY=passive exec qemu-aarch64 "$dir/tests" "$@"

@@ -12,11 +12,11 @@ enum {
     CHUNK_BLOCKS = 16 /* blocks of 16 channels a call of the microkernel */
 };
 
-/* q, k or v: channels [first, first + C) of an operand; `aligned` where they are whole panels of it. */
+/* q, k or v: channels [first, first + C) of an operand; `in_place` where they are whole panels of floats. */
 struct part {
     const struct operand *operand;
     size_t first;
-    bool aligned;
+    bool in_place;
 };
 
 struct attention {
@@ -26,16 +26,15 @@ struct attention {
     size_t channels, panels, tokens, token_panels;
     size_t image;
     float *keys;   /* (token panels, panels x 16 channels, 16 tokens) */
-    float *values; /* (panels, tokens, 16), where v is not aligned */
+    float *values; /* (panels, tokens, 16), where v is not used in place */
 };
 
 /* One input packs q, k and v; three are separate. */
 static struct part part_of(const struct step *step, size_t index) {
     const size_t channels = step->output.channels;
-    if (step->input_count == 3) {
-        return (struct part){&step->inputs[index], 0, true};
-    }
-    return (struct part){&step->inputs[0], index * channels, channels % PANEL == 0};
+    const struct operand *operand = &step->inputs[step->input_count == 3 ? index : 0];
+    const size_t first = step->input_count == 3 ? 0 : index * channels;
+    return (struct part){operand, first, operand_is_floats(operand) && first % PANEL == 0};
 }
 
 static size_t keys_floats(const struct step *step) {
@@ -44,7 +43,7 @@ static size_t keys_floats(const struct step *step) {
 }
 
 static size_t values_floats(const struct step *step) {
-    return part_of(step, 2).aligned ? 0 : panel_count(step->output.channels) * operand_pixels(&step->output) * PANEL;
+    return part_of(step, 2).in_place ? 0 : panel_count(step->output.channels) * operand_pixels(&step->output) * PANEL;
 }
 
 /* A thread's queries, sums and one block of scores; maximum, sum and scale of each query; offsets of blocks. */
@@ -98,7 +97,7 @@ static void copy_lines(float *out, const struct attention *a, const struct part 
 
 /* Sixteen tokens of k as columns; columns beyond the tokens are zero. */
 static void transpose_keys(const struct attention *a, size_t token_panel) {
-    float lines[PANEL * PANEL];
+    float lines[PANEL * PANEL] __attribute__((aligned(LINE_BYTES)));
     const size_t first = token_panel * PANEL;
     const size_t count = a->tokens - first < PANEL ? a->tokens - first : PANEL;
     memset(lines, 0, sizeof lines);
@@ -118,7 +117,7 @@ static void prepare_keys_and_values(const struct attention *a) {
     for (size_t i = 0; i < a->token_panels; i++) {
         transpose_keys(a, i);
     }
-    if (!a->v.aligned) {
+    if (!a->v.in_place) {
 #pragma omp parallel for num_threads(a->run->threads) schedule(static)
         for (size_t panel = 0; panel < a->panels; panel++) {
             copy_lines(a->values + panel * a->tokens * PANEL, a, &a->v, panel, 0, a->tokens);
@@ -166,8 +165,8 @@ static void multiply_values(const struct attention *a, const struct scratch *s, 
         .accumulate = true,
     };
     const float *values = a->values;
-    if (a->v.aligned) {
-        values = operand_panel(a->run, a->v.operand, a->image, a->v.first / PANEL);
+    if (a->v.in_place) {
+        values = operand_pixel(a->run, a->v.operand, a->image, a->v.first / PANEL, 0);
     }
     gemm.b = values + first_key * PANEL;
     if (gemm.block_count > 0) {
@@ -219,8 +218,7 @@ static void answer_queries(const struct attention *a, size_t first) {
     }
     kernels->scale_rows(s.sums, s.scale, count, a->panels);
     for (size_t panel = 0; panel < a->panels; panel++) {
-        memcpy(operand_panel(a->run, &a->step->output, a->image, panel) + first * PANEL, s.sums + panel * count * PANEL,
-               count * LINE_BYTES);
+        operand_write(a->run, &a->step->output, a->image, panel, first, s.sums + panel * count * PANEL, count);
     }
 }
 
@@ -247,4 +245,5 @@ static void attention_run(const struct run *run, const struct step *step) {
     }
 }
 
-const struct step_type step_attention = {.kernel = "attention_panel", .plan = attention_plan, .run = attention_run};
+const struct step_type step_attention = {
+    .kernel = "attention_panel", .reduces = true, .plan = attention_plan, .run = attention_run};

@@ -159,7 +159,8 @@ static bool saves(struct plan *plan, const struct band_group *group, const size_
     for (size_t i = 0; i < group->count; i++) {
         const struct operand *value = &plan->steps[group->first + i].output;
         const int32_t buffer = value->segments[0].buffer;
-        const size_t row = panel_count(value->channels) * value->width * LINE_BYTES, whole = row * value->height;
+        const size_t line = PANEL * storage_bytes(value->segments[0].storage);
+        const size_t row = panel_count(value->channels) * value->width * line, whole = row * value->height;
         largest = whole > largest ? whole : largest;
         unbanded += i + 1 < group->count ? whole : 0;
         if (!is_private(plan, group, buffer)) {

@@ -9,7 +9,7 @@ enum { PIXELS = 16 }; /* that walk through the table together */
 /* Codes are a value of one channel; the decoder has checked that each is a row. */
 static void lookup_span(const struct run *run, const struct step *step, const struct span *span) {
     float codes[SPAN_LINES * PANEL] __attribute__((aligned(LINE_BYTES)));
-    float *out = span_output(run, step, span);
+    float out[SPAN_LINES * PANEL] __attribute__((aligned(LINE_BYTES)));
     const size_t channels = step->output.channels, first = span->panel * PANEL;
     const size_t lanes = channels - first < PANEL ? channels - first : PANEL;
     operand_load(codes, run, &step->inputs[0], span->image, 0, span->y, span->x, span->count);
@@ -17,6 +17,7 @@ static void lookup_span(const struct run *run, const struct step *step, const st
         memset(out + i * PANEL, 0, LINE_BYTES);
         memcpy(out + i * PANEL, step->weight + (size_t)codes[i * PANEL] * channels + first, lanes * sizeof *out);
     }
+    span_store(run, step, span, out);
 }
 
 static void lookup_run(const struct run *run, const struct step *step) {
@@ -54,25 +55,26 @@ static void find_nearest(size_t *nearest, const struct step *step, const double 
 /* x + (row - x), rounding included. */
 static void quantize_block(const struct run *run, const struct step *step, size_t image, size_t first, size_t count) {
     const size_t channels = step->output.channels;
+    float lines[PIXELS * PANEL] __attribute__((aligned(LINE_BYTES)));
     double *x = run_thread_workspace(run, step);
     size_t nearest[PIXELS];
     for (size_t c = 0; c < channels; c++) {
-        const float *lines = operand_panel(run, &step->inputs[0], image, c / PANEL) + c % PANEL;
+        const float *line = operand_read(lines, run, &step->inputs[0], image, c / PANEL, first, count) + c % PANEL;
         for (size_t i = 0; i < PIXELS; i++) {
-            x[c * PIXELS + i] = (double)lines[(first + (i < count ? i : count - 1)) * PANEL];
+            x[c * PIXELS + i] = (double)line[(i < count ? i : count - 1) * PANEL];
         }
     }
     find_nearest(nearest, step, x);
     for (size_t panel = 0; panel < panel_count(channels); panel++) {
-        float *out = operand_panel(run, &step->output, image, panel) + first * PANEL;
-        memset(out, 0, count * LINE_BYTES);
+        memset(lines, 0, sizeof lines);
         for (size_t lane = 0; lane < PANEL && panel * PANEL + lane < channels; lane++) {
             const size_t c = panel * PANEL + lane;
             for (size_t i = 0; i < count; i++) {
                 const float value = (float)x[c * PIXELS + i];
-                out[i * PANEL + lane] = value + (step->weight[nearest[i] * channels + c] - value);
+                lines[i * PANEL + lane] = value + (step->weight[nearest[i] * channels + c] - value);
             }
         }
+        operand_write(run, &step->output, image, panel, first, lines, count);
     }
 }
 

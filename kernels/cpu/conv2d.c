@@ -8,11 +8,12 @@
 
 enum {
     BLOCK_COLUMNS = 64,
-    BLOCK_PIXELS = 256,   /* outputs a task: enough for the weights to be read from memory seldom */
-    ROW_LINES = 2048,     /* 128 KiB */
-    CHUNK_BLOCKS = 18,    /* blocks of 16 x 16 weights a call: 18 KiB stay in the first-level cache */
-    WANTED_TASKS = 32,    /* small images are divided by output channels as well */
-    LEAST_TASK_PANELS = 4 /* but not into less: each part loads the patch anew */
+    BLOCK_PIXELS = 256,    /* outputs a task: enough for the weights to be read from memory seldom */
+    ROW_LINES = 2048,      /* 128 KiB */
+    CHUNK_BLOCKS = 18,     /* blocks of 16 x 16 weights a call: 18 KiB stay in the first-level cache */
+    WANTED_TASKS = 32,     /* small images are divided by output channels as well */
+    LEAST_TASK_PANELS = 4, /* but not into less: each part loads the patch anew */
+    WIDENED_PANELS = 2     /* outputs whose weights are widened at a time, where they are stored in 16 bits */
 };
 
 /* The largest part when `whole` is cut into equal parts of at most `limit`. */
@@ -69,6 +70,11 @@ static void plan_blocks(struct step *step) {
     }
 }
 
+/* Floats of the weights of one chunk of input panels, for one output panel. */
+static size_t chunk_floats(const struct conv2d_step *c, size_t chunk_panels) {
+    return chunk_panels * c->kernel_height * c->kernel_width * PANEL * PANEL;
+}
+
 static size_t offset_floats(const struct conv2d_step *c) {
     size_t bytes = c->chunk_panels * c->kernel_height * c->kernel_width * sizeof(size_t);
     return divide_up(bytes, LINE_BYTES) * PANEL;
@@ -80,7 +86,9 @@ void conv2d_plan(struct step *step, int threads, struct step_workspace *workspac
     conv2d_plan_image(step);
     plan_blocks(step);
     const size_t sums = c->block_panels * c->block_rows * c->block_columns * PANEL;
-    workspace->thread_bytes = (offset_floats(c) + conv2d_patch_floats(c) * c->in_panels + sums) * sizeof(float);
+    const size_t widened = step->weight_bf16 ? WIDENED_PANELS * chunk_floats(c, c->chunk_panels) : 0;
+    workspace->thread_bytes =
+        (offset_floats(c) + conv2d_patch_floats(c) * c->in_panels + sums + widened) * sizeof(float);
 }
 
 /* Row `row` of the window; it may lie outside the image, and begin or end outside: zeros there. */
@@ -127,6 +135,16 @@ void conv2d_find_offsets(const struct conv2d_task *task) {
     }
 }
 
+/* Weights of a few output panels, (panels, count) numbers, as floats. */
+static void widen_weights(const struct conv2d_task *task, const uint16_t *weights, size_t panel_stride, size_t count,
+                          size_t panels) {
+    static const struct prologue stored = {.storage = STORAGE_BF16};
+    for (size_t panel = 0; panel < panels; panel++) {
+        task->run->kernels->load_lines(task->widened + panel * count, weights + panel * panel_stride, count / PANEL, 1,
+                                       0, &stored);
+    }
+}
+
 /* Sums of one chunk of input panels, for a few output panels whose weights then stay in cache over all rows. */
 static void multiply_chunk(const struct conv2d_task *task, size_t first, size_t chunk, size_t panel, size_t panels) {
     const struct step *step = task->step;
@@ -144,7 +162,14 @@ static void multiply_chunk(const struct conv2d_task *task, size_t first, size_t 
         .panels = panels,
         .accumulate = first > 0,
     };
-    gemm.b = step->weight + (task->panel + panel) * gemm.b_panel_stride + first * taps * PANEL * PANEL;
+    const size_t place = (task->panel + panel) * gemm.b_panel_stride + first * taps * PANEL * PANEL;
+    if (step->weight_bf16) {
+        widen_weights(task, step->weight_bf16 + place, gemm.b_panel_stride, chunk_floats(c, chunk), panels);
+        gemm.b = task->widened;
+        gemm.b_panel_stride = chunk_floats(c, chunk);
+    } else {
+        gemm.b = step->weight + place;
+    }
     for (size_t row = 0; row < task->rows; row++) {
         gemm.a = task->patch + first * conv2d_patch_floats(c) + row * c->stride * conv2d_patch_columns(c) * PANEL;
         gemm.c = task->sums + panel * plane + row * task->columns * PANEL;
@@ -154,7 +179,11 @@ static void multiply_chunk(const struct conv2d_task *task, size_t first, size_t 
 
 static void multiply(const struct conv2d_task *task) {
     const struct conv2d_step *c = &task->step->conv2d;
-    const size_t in_panels = c->in_panels, tile = task->rows == 1 ? task->panels : task->run->kernels->gemm_panels;
+    const size_t in_panels = c->in_panels;
+    size_t tile = task->rows == 1 ? task->panels : task->run->kernels->gemm_panels;
+    if (task->step->weight_bf16) {
+        tile = at_most(tile, WIDENED_PANELS);
+    }
     conv2d_find_offsets(task);
     for (size_t first = 0; first < in_panels; first += c->chunk_panels) {
         size_t chunk = in_panels - first < c->chunk_panels ? in_panels - first : c->chunk_panels;
@@ -169,7 +198,8 @@ struct epilogue conv2d_epilogue(const struct conv2d_task *task, size_t panel) {
     return (struct epilogue){.bias = step->bias ? step->bias + (task->panel + panel) * PANEL : NULL,
                              .alpha = step->alpha,
                              .beta = step->beta,
-                             .activation = step->activation};
+                             .activation = step->activation,
+                             .storage = operand_storage(&step->output, task->panel + panel)};
 }
 
 void conv2d_store_row(const struct conv2d_task *task, size_t panel, size_t row, size_t column, const float *sums) {
@@ -180,6 +210,7 @@ void conv2d_store_row(const struct conv2d_task *task, size_t panel, size_t row, 
     struct epilogue epilogue = conv2d_epilogue(task, panel);
     if (residual) {
         epilogue.residual = operand_line(task->run, residual, task->image, out_panel, y / factor, x / factor);
+        epilogue.residual_storage = operand_storage(residual, out_panel);
     }
     task->run->kernels->store_lines(operand_line(task->run, &step->output, task->image, out_panel, y, x), sums,
                                     task->columns - column, factor, x % factor, &epilogue);
@@ -241,6 +272,7 @@ void conv2d_run_direct(struct conv2d_task *task, conv2d_compute *compute) {
     task->offsets = (size_t *)task->scratch;
     task->patch = task->scratch + offset_floats(c);
     task->sums = task->patch + conv2d_patch_floats(c) * c->in_panels;
+    task->widened = task->sums + c->block_panels * c->block_rows * c->block_columns * PANEL;
     for (size_t panel = 0; panel < c->in_panels; panel++) {
         conv2d_load_patch(task->patch + panel * conv2d_patch_floats(c), task, panel, &window);
     }
@@ -274,6 +306,7 @@ static bool conv2d_pixel_inside(const struct step *step) {
 }
 
 const struct step_type step_conv2d = {.kernel = "panel",
+                                      .reduces = true,
                                       .residual_inside = true,
                                       .pixel_inside = conv2d_pixel_inside,
                                       .plan = conv2d_plan,

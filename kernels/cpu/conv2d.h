@@ -15,6 +15,7 @@ struct conv2d_task {
     size_t *offsets; /* of the blocks of one chunk within the patch */
     float *patch;    /* (input panels, patch rows, patch columns, 16) */
     float *sums;     /* (panels, rows, columns, 16) */
+    float *widened;  /* weights of a chunk, where they are not stored as floats */
 };
 
 static inline size_t conv2d_patch_rows(const struct conv2d_step *c) {

@@ -72,6 +72,6 @@ static void conv2d_depthwise_run(const struct run *run, const struct step *step)
 }
 
 const struct step_type step_conv2d_grouped = {
-    .kernel = "grouped", .residual_inside = true, .plan = conv2d_plan, .run = conv2d_grouped_run};
+    .kernel = "grouped", .reduces = true, .residual_inside = true, .plan = conv2d_plan, .run = conv2d_grouped_run};
 const struct step_type step_conv2d_depthwise = {
-    .kernel = "depthwise", .residual_inside = true, .plan = conv2d_plan, .run = conv2d_depthwise_run};
+    .kernel = "depthwise", .reduces = true, .residual_inside = true, .plan = conv2d_plan, .run = conv2d_depthwise_run};

@@ -35,6 +35,7 @@ static void conv2d_narrow_run_rows(const struct run *run, const struct step *ste
 }
 
 const struct step_type step_conv2d_narrow = {.kernel = "narrow",
+                                             .reduces = true,
                                              .residual_inside = true,
                                              .plan = conv2d_plan,
                                              .run = conv2d_narrow_run,

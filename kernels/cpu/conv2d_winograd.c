@@ -11,7 +11,7 @@
 
 /* Blocks of weights a call of the microkernel; the sums of calls are added up after. Long chains of rounding are what
  * most of Winograd's error is made of. */
-enum { MOST_POINTS = 8, CHUNK_BLOCKS = 8 };
+enum { MOST_POINTS = 8, CHUNK_BLOCKS = 8, BLOCK_FLOATS = 9 * PANEL * PANEL };
 
 /* Tiles a block. A row of tiles is written line by line, so it is not too short. Weights are read once a block: from
  * 512 input channels on blocks are large, but for m = 6, whose points are so many that 64 tiles do as well in half of
@@ -25,7 +25,7 @@ enum { PASS_PANELS = 4, PASS_ALL_PANELS = 16 };
 /* Between points: an odd number of lines, or all of them share a cache set. */
 enum { PAD_FLOATS = 3 * PANEL };
 
-#define PART_WEIGHT_BYTES ((size_t)36 << 20) /* of transformed weights at a time */
+#define PART_WEIGHT_BYTES ((size_t)36 << 20) /* of transformed weights at a time; half where storage is */
 #define BLOCK_BYTES       ((size_t)16 << 20) /* of a block's transformed inputs at most: each thread has them */
 #define STREAMED_BYTES    ((size_t)16 << 20) /* more weights are written past the caches, which they would flush */
 
@@ -34,9 +34,11 @@ struct winograd_sizes {
     size_t weight_stride, input_stride, output_stride; /* floats from point to point */
 };
 
-static size_t part_panels(size_t m, size_t in_panels, size_t out_panels) {
-    const size_t panel_bytes = (m + 2) * (m + 2) * in_panels * PANEL * LINE_BYTES;
-    const size_t most = PART_WEIGHT_BYTES / panel_bytes > 0 ? PART_WEIGHT_BYTES / panel_bytes : 1;
+static size_t part_panels(const struct step *step, size_t m) {
+    const size_t out_panels = panel_count(step->output.channels);
+    const size_t panel_bytes = (m + 2) * (m + 2) * step->conv2d.in_panels * PANEL * LINE_BYTES;
+    const size_t part_bytes = step->weight_bf16 ? PART_WEIGHT_BYTES / 2 : PART_WEIGHT_BYTES;
+    const size_t most = part_bytes / panel_bytes > 0 ? part_bytes / panel_bytes : 1;
     return divide_up(out_panels, divide_up(out_panels, most));
 }
 
@@ -44,7 +46,7 @@ static struct winograd_sizes sizes_of(const struct step *step) {
     const struct conv2d_step *c = &step->conv2d;
     const size_t m = c->winograd > 0 ? c->winograd : 2; /* never 0 here, but tools cannot know */
     struct winograd_sizes s = {.m = m, .points = (m + 2) * (m + 2), .in_panels = c->in_panels};
-    s.part_panels = part_panels(m, c->in_panels, panel_count(step->output.channels));
+    s.part_panels = part_panels(step, m);
     s.block_tiles = c->block_rows / m * (c->block_columns / m);
     s.weight_stride = s.part_panels * c->in_panels * PANEL * PANEL + PAD_FLOATS;
     s.input_stride = c->in_panels * s.block_tiles * PANEL + PAD_FLOATS;
@@ -111,9 +113,9 @@ static size_t choose_tiles(size_t m, size_t in_panels) {
 
 static void plan_blocks(struct step *step, size_t threads) {
     struct conv2d_step *c = &step->conv2d;
-    const size_t m = c->winograd, out_panels = panel_count(step->output.channels);
+    const size_t m = c->winograd;
     const size_t tile_rows = divide_up(c->out_height, m), tile_columns = divide_up(c->out_width, m);
-    const size_t part = part_panels(m, c->in_panels, out_panels);
+    const size_t part = part_panels(step, m);
     const size_t tiles = choose_tiles(m, c->in_panels);
     const size_t columns = divide_up(tile_columns, divide_up(tile_columns, BLOCK_TILE_COLUMNS));
     const size_t across = step->output.images * divide_up(tile_columns, columns);
@@ -159,6 +161,16 @@ static void find_g(float g[MOST_POINTS][3], size_t m) {
     g[m + 1][2] = 1.0f;
 }
 
+/* A block of weights, (9, 16, 16), as floats: as packed, or widened into `scratch`. */
+static const float *weight_block(float *scratch, const struct run *run, const struct step *step, size_t block) {
+    static const struct prologue stored = {.storage = STORAGE_BF16};
+    if (step->weight_bf16 == NULL) {
+        return step->weight + block * BLOCK_FLOATS;
+    }
+    run->kernels->load_lines(scratch, step->weight_bf16 + block * BLOCK_FLOATS, BLOCK_FLOATS / PANEL, 1, 0, &stored);
+    return scratch;
+}
+
 /* (points, panels, input panels, 16, 16) of a part of the outputs. */
 static void transform_weights(const struct run *run, const struct step *step, size_t first, size_t panels) {
     const struct winograd_sizes s = sizes_of(step);
@@ -167,8 +179,9 @@ static void transform_weights(const struct run *run, const struct step *step, si
     find_g(g, s.m);
 #pragma omp parallel for num_threads(run->threads) schedule(static)
     for (size_t i = 0; i < panels * s.in_panels; i++) {
+        float block[BLOCK_FLOATS] __attribute__((aligned(LINE_BYTES)));
         run->kernels->winograd_weights(weights + i * PANEL * PANEL, s.weight_stride,
-                                       step->weight + (first * s.in_panels + i) * 9 * PANEL * PANEL, s.m,
+                                       weight_block(block, run, step, first * s.in_panels + i), s.m,
                                        (const float(*)[3])g, stream);
     }
 }
@@ -248,7 +261,7 @@ static void transform_plain_row(const struct block *b, size_t panel, size_t row)
 static void transform_inputs(const struct block *b) {
     const size_t m = b->sizes.m, row_stride = conv2d_patch_columns(&b->task->step->conv2d) * PANEL;
     const struct conv2d_window whole = {.rows = b->tile_rows * m + 2, .columns = b->tile_columns * m + 2};
-    const bool plain = operand_is_plain(&b->task->step->inputs[0]);
+    const bool plain = operand_is_floats(&b->task->step->inputs[0]);
     for (size_t panel = 0; panel < b->sizes.in_panels; panel++) {
         if (!plain) {
             conv2d_load_patch(b->patch, b->task, panel, &whole);
@@ -316,8 +329,8 @@ static bool is_stored_at_once(const struct block *b, size_t row) {
     const struct operand *residual = &task->step->residual;
     const size_t m = b->sizes.m, y = task->y + row * m;
     return row * m + m <= task->rows && task->step->activation != ACTIVATION_SILU &&
-           operand_rows_together(&task->step->output, y, m) &&
-           (residual->segment_count == 0 || (residual->upsample == 1 && operand_rows_together(residual, y, m)));
+           operand_is_floats(&task->step->output) && operand_rows_together(&task->step->output, y, m) &&
+           (residual->segment_count == 0 || (operand_is_floats(residual) && operand_rows_together(residual, y, m)));
 }
 
 /* Tiles of a row all of whose columns are there. `panel` is the task's. */
@@ -403,6 +416,7 @@ static void conv2d_winograd_run_rows(const struct run *run, const struct step *s
 }
 
 const struct step_type step_conv2d_winograd = {.kernel = "winograd",
+                                               .reduces = true,
                                                .residual_inside = true,
                                                .plan = conv2d_winograd_plan,
                                                .run = conv2d_winograd_run,

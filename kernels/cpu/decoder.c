@@ -52,9 +52,17 @@ static void rewriting_free(struct rewriting *rewriting) {
     *rewriting = (struct rewriting){0};
 }
 
-/* What these settings make of the model's graph; nothing where it stays as it is. */
-static enum vaemark_status rewriting_create(const struct vaemark_decoder *decoder, const struct settings *settings,
-                                            struct rewriting *rewriting, struct error *error) {
+static enum vaemark_status pack(const struct vaemark_decoder *decoder, const struct vaemark_graph *graph,
+                                const struct packed *shared, const struct settings *settings, struct packed **packed,
+                                struct error *error) {
+    const struct packed_settings wanted = {.panels = settings_storage(settings), .threads = settings->threads};
+    return packed_create(&decoder->host, graph, shared, &wanted, packed, error);
+}
+
+/* What these settings make of the model's graph, whose weights are packed; nothing where it stays as it is. */
+static enum vaemark_status rewriting_create(const struct vaemark_decoder *decoder, const struct packed *packed,
+                                            const struct settings *settings, struct rewriting *rewriting,
+                                            struct error *error) {
     enum vaemark_status status = VAEMARK_OK;
     *rewriting = (struct rewriting){0};
     if (settings->fuse_qkv) {
@@ -65,8 +73,7 @@ static enum vaemark_status rewriting_create(const struct vaemark_decoder *decode
         return VAEMARK_OK;
     }
     if (status == VAEMARK_OK) {
-        status = packed_create(&decoder->host, rewriting->graph, decoder->packed, settings->threads, &rewriting->packed,
-                               error);
+        status = pack(decoder, rewriting->graph, packed, settings, &rewriting->packed, error);
     }
     if (status != VAEMARK_OK) {
         rewriting_free(rewriting);
@@ -122,15 +129,17 @@ static enum vaemark_status swap_plan(struct vaemark_decoder *decoder, struct pas
 }
 
 static enum vaemark_status make_plan(struct vaemark_decoder *decoder, const struct vaemark_tensors *inputs,
-                                     const struct settings *settings, const struct rewriting *rewriting,
-                                     struct error *error) {
-    const struct passes_settings wanted = {
-        .plan = {.kernels = settings->kernels, .threads = settings->threads, .direct = settings->strict},
-        .tiling = settings->tiling};
+                                     const struct settings *settings, const struct packed *packed,
+                                     const struct rewriting *rewriting, struct error *error) {
+    const struct passes_settings wanted = {.plan = {.kernels = settings->kernels,
+                                                    .threads = settings->threads,
+                                                    .direct = settings->precision == PRECISION_FP32_STRICT,
+                                                    .storage = settings_storage(settings)},
+                                           .tiling = settings->tiling};
     struct passes *plan;
     enum vaemark_status status =
         passes_create(rewriting->graph ? rewriting->graph : decoder->graph,
-                      rewriting->packed ? rewriting->packed : decoder->packed, inputs, &wanted, &plan, error);
+                      rewriting->packed ? rewriting->packed : packed, inputs, &wanted, &plan, error);
     return status == VAEMARK_OK ? swap_plan(decoder, plan, error) : status;
 }
 
@@ -176,7 +185,8 @@ static enum vaemark_status prepare_for(struct vaemark_decoder *decoder, const st
     if (is_prepared_for(decoder, inputs)) {
         return VAEMARK_OK;
     }
-    enum vaemark_status status = make_plan(decoder, inputs, &decoder->settings, &decoder->rewriting, error);
+    enum vaemark_status status =
+        make_plan(decoder, inputs, &decoder->settings, decoder->packed, &decoder->rewriting, error);
     if (status == VAEMARK_OK) {
         keep_inputs(decoder, inputs);
     }
@@ -187,7 +197,7 @@ static enum vaemark_status prepare_for(struct vaemark_decoder *decoder, const st
 
 static enum vaemark_status cpu_probe(struct vaemark_probe *probe, struct vaemark_message *message) {
     static const struct vaemark_fact facts[] = {{"layout", "panels of 16 channels (nChw16c)"},
-                                                {"precision", "fp32, fp32-strict"},
+                                                {"precision", "fp32, fp32-strict, bf16"},
                                                 {"algorithm.fp32", "winograd"},
                                                 {"algorithm.fp32-strict", "direct"},
                                                 {"threads", "OpenMP"}};
@@ -252,10 +262,10 @@ static enum vaemark_status cpu_open(const struct vaemark_host *host, const struc
         status = tiling_check(decoder->graph, settings.tiling.mode, &error);
     }
     if (status == VAEMARK_OK) {
-        status = packed_create(&decoder->host, decoder->graph, NULL, settings.threads, &decoder->packed, &error);
+        status = pack(decoder, decoder->graph, NULL, &settings, &decoder->packed, &error);
     }
     if (status == VAEMARK_OK) {
-        status = rewriting_create(decoder, &settings, &decoder->rewriting, &error);
+        status = rewriting_create(decoder, decoder->packed, &settings, &decoder->rewriting, &error);
     }
     if (status != VAEMARK_OK) {
         cpu_close(decoder);
@@ -265,33 +275,62 @@ static enum vaemark_status cpu_open(const struct vaemark_host *host, const struc
     return VAEMARK_OK;
 }
 
-/* Settles on new settings: rewrites the graph where that changes, and plans anew where there is a plan. */
+/* Weights and graph as new settings want them; what they leave as it is, is the decoder's own. */
+struct change {
+    bool repacks, rewrites;
+    struct packed *packed;
+    struct rewriting rewriting;
+};
+
+static enum vaemark_status change_create(const struct vaemark_decoder *decoder, const struct settings *settings,
+                                         struct change *change, struct error *error) {
+    const struct settings *old = &decoder->settings;
+    enum vaemark_status status = VAEMARK_OK;
+    *change = (struct change){.repacks = settings_storage(settings) != settings_storage(old),
+                              .packed = decoder->packed,
+                              .rewriting = decoder->rewriting};
+    change->rewrites = change->repacks || settings->fuse_qkv != old->fuse_qkv || settings->quantize != old->quantize;
+    if (change->repacks) {
+        status = pack(decoder, decoder->graph, NULL, settings, &change->packed, error);
+        change->repacks = status == VAEMARK_OK; /* on failure there is nothing to free */
+    }
+    if (status != VAEMARK_OK) {
+        change->rewrites = false;
+    } else if (change->rewrites) {
+        status = rewriting_create(decoder, change->packed, settings, &change->rewriting, error);
+    }
+    return status;
+}
+
+/* Frees what `packed` and `rewriting` have of their own in `change`. */
+static void change_free(const struct change *change, struct packed *packed, struct rewriting *rewriting) {
+    if (change->rewrites) {
+        rewriting_free(rewriting);
+    }
+    if (change->repacks) {
+        packed_free(packed);
+    }
+}
+
+/* Settles on new settings: packs and rewrites where that changes, and plans anew where there is a plan. */
 static enum vaemark_status change_settings(struct vaemark_decoder *decoder, const struct settings *settings,
                                            struct error *error) {
-    const bool rewrites =
-        settings->fuse_qkv != decoder->settings.fuse_qkv || settings->quantize != decoder->settings.quantize;
-    struct rewriting rewriting = decoder->rewriting, old = decoder->rewriting;
+    struct change change;
     enum vaemark_status status = tiling_check(decoder->graph, settings->tiling.mode, error);
-
-    if (status == VAEMARK_OK && rewrites) {
-        status = rewriting_create(decoder, settings, &rewriting, error);
-    }
     if (status != VAEMARK_OK) {
         return status;
     }
-    if (decoder->plan != NULL) {
-        status = make_plan(decoder, &decoder->inputs, settings, &rewriting, error);
+    status = change_create(decoder, settings, &change, error);
+    if (status == VAEMARK_OK && decoder->plan != NULL) {
+        status = make_plan(decoder, &decoder->inputs, settings, change.packed, &change.rewriting, error);
     }
     if (status != VAEMARK_OK) {
-        if (rewrites) {
-            rewriting_free(&rewriting);
-        }
+        change_free(&change, change.packed, &change.rewriting);
         return status;
     }
-    if (rewrites) {
-        rewriting_free(&old);
-    }
-    decoder->rewriting = rewriting;
+    change_free(&change, decoder->packed, &decoder->rewriting);
+    decoder->packed = change.packed;
+    decoder->rewriting = change.rewriting;
     decoder->settings = *settings;
     return VAEMARK_OK;
 }
@@ -302,7 +341,7 @@ static enum vaemark_status cpu_set_option(struct vaemark_decoder *decoder, const
     struct settings settings = decoder->settings;
     enum vaemark_status status = settings_apply(&settings, decoder->vae_type, option, &error);
     const bool same =
-        settings.threads == decoder->settings.threads && settings.strict == decoder->settings.strict &&
+        settings.threads == decoder->settings.threads && settings.precision == decoder->settings.precision &&
         settings.kernels == decoder->settings.kernels && settings.fuse_qkv == decoder->settings.fuse_qkv &&
         settings.quantize == decoder->settings.quantize && settings.tiling.mode == decoder->settings.tiling.mode &&
         settings.tiling.slicing == decoder->settings.tiling.slicing &&
@@ -408,7 +447,7 @@ const struct vaemark_backend cpu_backend = {
     .abi_version = VAEMARK_ABI_VERSION,
     .struct_size = sizeof(struct vaemark_backend),
     .name = "cpu",
-    .description = "compiled plan over one arena, vector kernels in FP32, threads",
+    .description = "compiled plan over one arena, vector kernels in FP32 (stored as FP32 or BF16), threads",
     .probe = cpu_probe,
     .open = cpu_open,
     .set_option = cpu_set_option,

@@ -55,7 +55,7 @@ static void mix_run(const struct run *run, const struct step *step) {
 
 /* min(max(x, low), high); NaN stays, and so does the padding. */
 static void clamp_span(const struct run *run, const struct step *step, const struct span *span) {
-    float *out = span_output(run, step, span);
+    float out[SPAN_LINES * PANEL] __attribute__((aligned(LINE_BYTES)));
     const float low = step->clamp.low, high = step->clamp.high;
     const size_t rest = step->output.channels - span->panel * PANEL, lanes = rest < PANEL ? rest : PANEL;
     span_load(out, run, &step->inputs[0], span);
@@ -65,6 +65,7 @@ static void clamp_span(const struct run *run, const struct step *step, const str
             line[lane] = line[lane] < low ? low : line[lane] > high ? high : line[lane];
         }
     }
+    span_store(run, step, span, out);
 }
 
 static void clamp_run(const struct run *run, const struct step *step) {
@@ -74,13 +75,13 @@ static void clamp_run(const struct run *run, const struct step *step) {
 
 /* limit * tanh(x / limit), by libm: only latents get it. */
 static void tanh_clamp_span(const struct run *run, const struct step *step, const struct span *span) {
-    float a[SPAN_LINES * PANEL] __attribute__((aligned(LINE_BYTES)));
-    float *out = span_output(run, step, span);
+    float out[SPAN_LINES * PANEL] __attribute__((aligned(LINE_BYTES)));
     const float limit = (float)step->limit;
-    operand_load(a, run, &step->inputs[0], span->image, span->panel, span->y, span->x, span->count);
+    span_load(out, run, &step->inputs[0], span);
     for (size_t i = 0; i < span->count * PANEL; i++) {
-        out[i] = limit * tanhf(a[i] / limit);
+        out[i] = limit * tanhf(out[i] / limit);
     }
+    span_store(run, step, span, out);
 }
 
 static void tanh_clamp_run(const struct run *run, const struct step *step) {
@@ -91,7 +92,7 @@ static void tanh_clamp_run(const struct run *run, const struct step *step) {
 /* The mean of 2 x 2 pixels, (N,C,2H,2W) to (N,C,H,W). */
 static void avg_pool_span(const struct run *run, const struct step *step, const struct span *span) {
     float rows[2][2 * SPAN_LINES * PANEL] __attribute__((aligned(LINE_BYTES)));
-    float *out = span_output(run, step, span);
+    float out[SPAN_LINES * PANEL] __attribute__((aligned(LINE_BYTES)));
     for (size_t i = 0; i < 2; i++) {
         operand_load(rows[i], run, &step->inputs[0], span->image, span->panel, 2 * span->y + i, 2 * span->x,
                      2 * span->count);
@@ -102,6 +103,7 @@ static void avg_pool_span(const struct run *run, const struct step *step, const 
             out[i * PANEL + lane] = 0.25f * ((top[0] + top[PANEL]) + (bottom[0] + bottom[PANEL]));
         }
     }
+    span_store(run, step, span, out);
 }
 
 static void avg_pool_run(const struct run *run, const struct step *step) {
@@ -111,11 +113,12 @@ static void avg_pool_run(const struct run *run, const struct step *step) {
 
 /* Every factor-th row and column. */
 static void subsample_span(const struct run *run, const struct step *step, const struct span *span) {
-    float *out = span_output(run, step, span);
+    float out[SPAN_LINES * PANEL] __attribute__((aligned(LINE_BYTES)));
     for (size_t i = 0; i < span->count; i++) {
         operand_load(out + i * PANEL, run, &step->inputs[0], span->image, span->panel, span->y * step->factor,
                      (span->x + i) * step->factor, 1);
     }
+    span_store(run, step, span, out);
 }
 
 static void subsample_run(const struct run *run, const struct step *step) {
@@ -126,7 +129,7 @@ static void subsample_run(const struct run *run, const struct step *step) {
 /* Channels [first_channel, ...) of the inputs, one behind the other: joins and slices that do not fall on panels. */
 static void gather_span(const struct run *run, const struct step *step, const struct span *span) {
     float lines[SPAN_LINES * PANEL] __attribute__((aligned(LINE_BYTES)));
-    float *out = span_output(run, step, span);
+    float out[SPAN_LINES * PANEL] __attribute__((aligned(LINE_BYTES)));
     int32_t loaded_input = -1;
     size_t loaded_panel = 0;
     memset(out, 0, span->count * LINE_BYTES);
@@ -145,6 +148,7 @@ static void gather_span(const struct run *run, const struct step *step, const st
             out[i * PANEL + lane] = lines[i * PANEL + channel % PANEL];
         }
     }
+    span_store(run, step, span, out);
 }
 
 static void gather_run(const struct run *run, const struct step *step) {
@@ -155,9 +159,12 @@ static void gather_run(const struct run *run, const struct step *step) {
 /* One row of a table as an image of one pixel. */
 static void embedding_run(const struct run *run, const struct step *step) {
     const size_t channels = step->output.channels;
-    float *out = operand_panel(run, &step->output, 0, 0);
-    memset(out, 0, panel_count(channels) * LINE_BYTES);
-    memcpy(out, step->weight + step->row * channels, channels * sizeof *out);
+    for (size_t panel = 0; panel < panel_count(channels); panel++) {
+        float line[PANEL] __attribute__((aligned(LINE_BYTES))) = {0};
+        memcpy(line, step->weight + step->row * channels + panel * PANEL,
+               at_most(PANEL, channels - panel * PANEL) * sizeof *line);
+        operand_write(run, &step->output, 0, panel, 0, line, 1);
+    }
 }
 
 const struct step_type step_elementwise = {

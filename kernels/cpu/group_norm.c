@@ -34,12 +34,15 @@ static void group_norm_plan(struct step *step, int threads, struct step_workspac
     workspace->shared_bytes = in->images * panel_count(in->channels) * tasks_of(step) * PANEL * sizeof(struct moments);
 }
 
-static void sum_lines(struct moments *columns, const struct run *run, const float *lines, size_t count) {
+/* Pixels [first, end) of a panel of the input. */
+static void sum_lines(struct moments *columns, const struct run *run, const struct operand *in, size_t image,
+                      size_t panel, size_t first, size_t end) {
+    float scratch[SPAN_LINES * PANEL] __attribute__((aligned(LINE_BYTES)));
     double mean[PANEL], m2[PANEL];
     memset(columns, 0, PANEL * sizeof *columns);
-    for (size_t first = 0; first < count; first += SPAN_LINES) {
-        const size_t span = count - first < SPAN_LINES ? count - first : SPAN_LINES;
-        run->kernels->moments(mean, m2, lines + first * PANEL, span);
+    for (; first < end; first += SPAN_LINES) {
+        const size_t span = at_most(SPAN_LINES, end - first);
+        run->kernels->moments(mean, m2, operand_read(scratch, run, in, image, panel, first, span), span);
         for (size_t lane = 0; lane < PANEL; lane++) {
             moments_merge(&columns[lane], (double)span, mean[lane], m2[lane]);
         }
@@ -83,8 +86,7 @@ static void group_norm_run(const struct run *run, const struct step *step) {
 #pragma omp parallel for num_threads(run->threads) schedule(static)
     for (size_t i = 0; i < in->images * panels * tasks; i++) {
         const size_t first = i % tasks * TASK_LINES, panel = i / tasks % panels, image = i / tasks / panels;
-        sum_lines(partial + i * PANEL, run, operand_panel(run, in, image, panel) + first * PANEL,
-                  pixels - first < TASK_LINES ? pixels - first : TASK_LINES);
+        sum_lines(partial + i * PANEL, run, in, image, panel, first, at_most(pixels, first + TASK_LINES));
     }
     const size_t group_channels = in->channels / step->group_norm.groups;
     for (size_t image = 0; image < in->images; image++) {
@@ -149,8 +151,9 @@ static void find_scale_shift_row(double *scale, double *shift, const struct run 
                                  size_t image, size_t channel) {
     const struct operand *e = &step->inputs[1];
     const size_t row = e->images == 1 ? 0 : image, second = step->inputs[0].channels + channel;
-    *scale = 1.0 + (double)operand_panel(run, e, row, channel / PANEL)[channel % PANEL];
-    *shift = (double)operand_panel(run, e, row, second / PANEL)[second % PANEL];
+    float scratch[PANEL] __attribute__((aligned(LINE_BYTES)));
+    *scale = 1.0 + (double)operand_read(scratch, run, e, row, channel / PANEL, 0, 1)[channel % PANEL];
+    *shift = (double)operand_read(scratch, run, e, row, second / PANEL, 0, 1)[second % PANEL];
 }
 
 /* (x - mean) / sqrt(variance + epsilon) * weight + bias. Where nothing came before, the mean is subtracted first, which
@@ -186,7 +189,9 @@ static void scale_shift_run(const struct run *run, const struct step *step) {
 }
 
 const struct step_type step_group_norm = {
-    .kernel = "group_norm_moments", .plan = group_norm_plan, .run = group_norm_run};
-const struct step_type step_affine = {.kernel = "affine_coefficients", .run = affine_run};
-const struct step_type step_scale_shift = {.kernel = "scale_shift_coefficients", .run = scale_shift_run};
-const struct step_type step_batch_norm = {.kernel = "batch_norm_coefficients", .run = batch_norm_run};
+    .kernel = "group_norm_moments", .coefficients = true, .plan = group_norm_plan, .run = group_norm_run};
+const struct step_type step_affine = {.kernel = "affine_coefficients", .coefficients = true, .run = affine_run};
+const struct step_type step_scale_shift = {
+    .kernel = "scale_shift_coefficients", .coefficients = true, .run = scale_shift_run};
+const struct step_type step_batch_norm = {
+    .kernel = "batch_norm_coefficients", .coefficients = true, .run = batch_norm_run};

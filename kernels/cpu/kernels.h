@@ -7,14 +7,25 @@
  *   attention            scores: columns = keys, rows = queries; V as it is: columns = channels, rows = tokens
  * so that one microkernel serves convolutions, linears and attention.
  *
+ * Kernels compute with floats. Activations and weights may be stored in 16 bits (enum storage): they are widened where
+ * they are loaded and rounded where they are stored, and nowhere between.
+ *
  * Kernels are exact about order: sums do not depend on the number of threads, nor on how rows were cut into tiles. */
 #ifndef KERNELS_CPU_KERNELS_H
 #define KERNELS_CPU_KERNELS_H
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 
 enum { PANEL = 16, LINE_BYTES = 64, NARROW_OUTPUTS = 4 };
+
+/* How the numbers of a line lie in memory: as floats, or as their upper halves (bfloat16), rounded to nearest even. */
+enum storage { STORAGE_F32 = 0, STORAGE_BF16 };
+
+static inline size_t storage_bytes(enum storage storage) {
+    return storage == STORAGE_BF16 ? sizeof(uint16_t) : sizeof(float);
+}
 
 /* Activations that loaders and epilogues can apply on the way. */
 enum activation { ACTIVATION_NONE = 0, ACTIVATION_SILU, ACTIVATION_RELU };
@@ -47,15 +58,17 @@ struct gemm {
 struct prologue {
     const float *coefficients; /* (3, 16), or NULL */
     enum activation activation;
-    const float *scales; /* one a source line, or NULL; only beside coefficients */
+    const float *scales;  /* one a source line, or NULL; only beside coefficients */
+    enum storage storage; /* of the source lines */
 };
 
 /* What happens to a finished sum: activation(alpha * (x + bias) + beta * residual). */
 struct epilogue {
-    const float *bias;     /* (16), or NULL */
-    const float *residual; /* lines, or NULL; may be the output itself */
+    const float *bias;    /* (16), or NULL */
+    const void *residual; /* lines, or NULL; may be the output itself */
     float alpha, beta;
     enum activation activation;
+    enum storage storage, residual_storage; /* of the output's lines, and of the residual's */
 };
 
 /* out[pixel][16] = sum over taps of in[offsets[tap] + pixel * pixel_stride + lane] * weights[tap][lane] */
@@ -103,8 +116,8 @@ struct kernel_set {
     /* points = B^T d B of each tile; `in` is the patch's corner, a tile's is m lines further. */
     void (*winograd_input)(const struct winograd_tiles *tiles, const float *in);
     /* m rows of count * m lines = A^T points A, through an epilogue (NULL: as they are; its residual is laid out as
-     * `out` is; no SiLU). `doubled`: the input was nearest-upsampled by 2, with which the points of row 2 and column 2
-     * are zero; they are not read. */
+     * `out` is, both are floats; no SiLU). `doubled`: the input was nearest-upsampled by 2, with which the points of
+     * row 2 and column 2 are zero; they are not read. */
     void (*winograd_output)(const struct winograd_tiles *tiles, float *out, bool doubled,
                             const struct epilogue *epilogue);
     /* One block of weights, (9, 16, 16), as points: (16, 16) each, point_stride floats apart; g is G, (m + 2, 3).
@@ -117,11 +130,12 @@ struct kernel_set {
 
     /* count lines of nearest-upsampled (factor >= 1) and changed source lines. `phase` is the first line's place within
      * its run of `factor` equal ones, x % factor. */
-    void (*load_lines)(float *out, const float *in, size_t count, size_t factor, size_t phase,
+    void (*load_lines)(float *out, const void *in, size_t count, size_t factor, size_t phase,
                        const struct prologue *prologue);
 
-    /* count lines through an epilogue; out may be in, or the residual. residual lines repeat like load_lines'. */
-    void (*store_lines)(float *out, const float *in, size_t count, size_t residual_factor, size_t residual_phase,
+    /* count lines through an epilogue; out may be in (as floats), or the residual (stored alike). Residual lines repeat
+     * like load_lines'. */
+    void (*store_lines)(void *out, const float *in, size_t count, size_t residual_factor, size_t residual_phase,
                         const struct epilogue *epilogue);
 
     /* Mean and sum of squared deviations of each of the 16 columns over count lines (count >= 1). */

@@ -31,8 +31,7 @@ static void pack_run(const struct run *run, const struct step *step) {
 #pragma omp parallel for num_threads(run->threads) schedule(static)
     for (size_t i = 0; i < span_count(out, pixels); i++) {
         const struct border_span span = find_span(out, pixels, i);
-        float *lines = operand_panel(run, out, span.image, span.panel) + span.first * PANEL;
-        float plane[SPAN_PIXELS];
+        float lines[SPAN_PIXELS * PANEL] __attribute__((aligned(LINE_BYTES))), plane[SPAN_PIXELS];
         memset(lines, 0, span.count * LINE_BYTES);
         for (size_t lane = 0; lane < PANEL && span.panel * PANEL + lane < out->channels; lane++) {
             const size_t channel = span.image * out->channels + span.panel * PANEL + lane;
@@ -41,6 +40,7 @@ static void pack_run(const struct run *run, const struct step *step) {
                 lines[p * PANEL + lane] = plane[p];
             }
         }
+        operand_write(run, out, span.image, span.panel, span.first, lines, span.count);
     }
 }
 

@@ -135,8 +135,27 @@ static void divide_line(const struct head *h, float *scale, size_t pixel) {
     *scale = (float)(1.0 / divisor);
 }
 
+/* Heads that share a panel write different lanes of it. */
+static void store_products(const struct head *h, size_t pixel, size_t count) {
+    const struct operand *output = &h->step->output;
+    const size_t first = h->first / 3;
+    for (size_t d = 0; d < h->channels;) {
+        const size_t panel = (first + d) / PANEL;
+        const float *products = h->products + (d / PANEL * count) * PANEL + d % PANEL;
+        if (h->channels % PANEL == 0) {
+            operand_write(h->run, output, h->image, panel, pixel, products, count);
+            d += PANEL;
+            continue;
+        }
+        float *out = operand_pixel(h->run, output, h->image, panel, pixel);
+        for (size_t i = 0; i < count; i++) {
+            out[i * PANEL + (first + d) % PANEL] = products[i * PANEL];
+        }
+        d++;
+    }
+}
+
 static void answer_span(const struct head *h, size_t pixel, size_t count) {
-    const size_t first_out = h->first / 3;
     float scales[SPAN_PIXELS];
     load_part(h, 0, pixel, count);
     for (size_t i = 0; i < h->panels * SPAN_PIXELS * PANEL; i++) {
@@ -161,13 +180,7 @@ static void answer_span(const struct head *h, size_t pixel, size_t count) {
         divide_line(h, &scales[i], i);
     }
     h->run->kernels->scale_rows(h->products, scales, count, h->panels);
-    for (size_t d = 0; d < h->channels; d++) {
-        const size_t channel = first_out + d;
-        float *out = operand_panel(h->run, &h->step->output, h->image, channel / PANEL) + channel % PANEL;
-        for (size_t i = 0; i < count; i++) {
-            out[(pixel + i) * PANEL] = h->products[(d / PANEL * count + i) * PANEL + d % PANEL];
-        }
-    }
+    store_products(h, pixel, count);
 }
 
 static void answer_head(const struct head *h) {
@@ -188,7 +201,8 @@ static void answer_head(const struct head *h) {
 static void clear_padding(const struct run *run, const struct step *step) {
     const struct operand *out = &step->output;
     for (size_t image = 0; out->channels % PANEL != 0 && image < out->images; image++) {
-        memset(operand_panel(run, out, image, panel_count(out->channels) - 1), 0, operand_pixels(out) * LINE_BYTES);
+        memset(operand_pixel(run, out, image, panel_count(out->channels) - 1, 0), 0,
+               operand_pixels(out) * PANEL * storage_bytes(out->segments[0].storage));
     }
 }
 
@@ -203,4 +217,4 @@ static void linear_attention_run(const struct run *run, const struct step *step)
 }
 
 const struct step_type step_linear_attention = {
-    .kernel = "linear_attention", .plan = linear_attention_plan, .run = linear_attention_run};
+    .kernel = "linear_attention", .reduces = true, .plan = linear_attention_plan, .run = linear_attention_run};

@@ -105,12 +105,16 @@ const struct operand *lowering_stored_input(struct lowering *l, int32_t index) {
     return stored ? operand : lowering_plain_input(l, index);
 }
 
-const float *lowering_parameter(struct lowering *l, int32_t index) {
+static const void *find_parameter(const struct lowering *l, int32_t index) {
     if (index >= l->node->parameter_count) {
         return NULL;
     }
     return packed_find(l->packed, l->graph->parameters[l->node->parameters[index]].name,
                        packing_of(l->graph, l->node, index));
+}
+
+const float *lowering_parameter(struct lowering *l, int32_t index) {
+    return find_parameter(l, index);
 }
 
 void lowering_set_value(struct lowering *l, struct operand operand, int32_t writer) {
@@ -178,7 +182,11 @@ static void set_convolution(struct lowering *l, struct conv2d_step conv2d) {
     struct step *step = &l->plan->steps[l->plan->step_count - 1];
     step->type = convolution_type(l);
     step->conv2d = conv2d;
-    step->weight = lowering_parameter(l, 0);
+    if (packed_storage(l->packed, packing_of(l->graph, l->node, 0)) == STORAGE_BF16) {
+        step->weight_bf16 = find_parameter(l, 0);
+    } else {
+        step->weight = lowering_parameter(l, 0);
+    }
     step->bias = lowering_parameter(l, 1);
 }
 
@@ -374,14 +382,15 @@ static void lower_output(struct lowering *l) {
     step_add_input(step, &l->values[value]);
 }
 
-/* Bytes of the node's parameters as FP32; an embedding reads one row. */
+/* Bytes of the node's parameters, without their padding; an embedding reads one row. */
 static uint64_t parameter_bytes(const struct lowering *l) {
-    uint64_t elements = 0;
+    uint64_t bytes = 0;
     for (int32_t i = 0; i < l->node->parameter_count; i++) {
         const struct shape *shape = &l->graph->parameters[l->node->parameters[i]].shape;
-        elements += (uint64_t)(l->node->op == OP_EMBEDDING ? shape->dims[1] : shape_element_count(shape));
+        const uint64_t elements = (uint64_t)(l->node->op == OP_EMBEDDING ? shape->dims[1] : shape_element_count(shape));
+        bytes += elements * storage_bytes(packed_storage(l->packed, packing_of(l->graph, l->node, i)));
     }
-    return elements * sizeof(float);
+    return bytes;
 }
 
 /* Buffers remember the step that writes them (is_ready() needs it at once). */

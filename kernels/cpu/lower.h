@@ -21,7 +21,7 @@ struct operand *lowering_input(struct lowering *l, int32_t index);
 const struct operand *lowering_plain_input(struct lowering *l, int32_t index);
 /* ... with nothing to apply while it is read; it may still be a view or a join. */
 const struct operand *lowering_stored_input(struct lowering *l, int32_t index);
-/* The node's parameter, packed; NULL where it has no such. */
+/* The node's parameter, packed in floats; NULL where it has no such. */
 const float *lowering_parameter(struct lowering *l, int32_t index);
 const struct shape *lowering_output_shape(const struct lowering *l);
 

@@ -1,9 +1,9 @@
 #include "kernels/cpu/packed.h"
 
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include "kernels/cpu/kernels.h"
 #include "kernels/cpu/pages.h"
 
 enum { READ_FLOATS = 1024 };
@@ -12,13 +12,14 @@ struct packed_entry {
     const char *name; /* the graph's */
     const struct graph_parameter *parameter;
     enum packing packing;
-    size_t offset_floats, count_floats;
+    size_t offset_bytes, count; /* numbers */
 };
 
 struct packed {
     const struct vaemark_host *host;
     const struct packed *shared;
-    float *memory;
+    struct packed_settings settings;
+    char *memory;
     size_t size_bytes;
     struct packed_entry *entries;
     size_t entry_count;
@@ -26,6 +27,10 @@ struct packed {
 
 static size_t round_to_panel(size_t count) {
     return (count + PANEL - 1) / PANEL * PANEL;
+}
+
+static size_t round_to_line(size_t bytes) {
+    return (bytes + LINE_BYTES - 1) / LINE_BYTES * LINE_BYTES;
 }
 
 /* Groups of whole panels are small dense convolutions; of one channel each, what a lane does alone. */
@@ -119,22 +124,39 @@ static void read_elements(float *out, const struct vaemark_graph *graph, const s
     }
 }
 
+/* To nearest even; NaN stays. */
+static uint16_t bf16_of(float x) {
+    uint32_t bits;
+    memcpy(&bits, &x, sizeof bits);
+    const uint32_t rounded = isnan(x) ? bits | 0x400000 : bits + 0x7fff + (bits >> 16 & 1);
+    return (uint16_t)(rounded >> 16);
+}
+
+/* Number `index` of a panel's weights. */
+static void put_weight(void *out, size_t index, float weight, enum storage storage) {
+    if (storage == STORAGE_BF16) {
+        ((uint16_t *)out)[index] = bf16_of(weight);
+    } else {
+        ((float *)out)[index] = weight;
+    }
+}
+
 /* Output channels [16 p, 16 p + 16) of a weight, read a few numbers at a time: no scratch but the stack. */
-static void pack_panel(float *out, const struct vaemark_graph *graph, const struct graph_parameter *parameter,
-                       size_t panel) {
+static void pack_panel(void *out, enum storage storage, const struct vaemark_graph *graph,
+                       const struct graph_parameter *parameter, size_t panel) {
     const struct matrix m = matrix_of(&parameter->shape);
     const size_t row_floats = m.columns * m.taps, first = panel * PANEL;
     const size_t used = m.rows - first < PANEL ? m.rows - first : PANEL;
     float part[READ_FLOATS] = {0};
 
-    memset(out, 0, round_to_panel(m.columns) * m.taps * PANEL * sizeof *out);
+    memset(out, 0, round_to_panel(m.columns) * m.taps * PANEL * storage_bytes(storage));
     for (size_t o = 0; o < used; o++) {
         for (size_t begin = 0; begin < row_floats; begin += READ_FLOATS) {
             const size_t count = row_floats - begin < READ_FLOATS ? row_floats - begin : READ_FLOATS;
             read_elements(part, graph, parameter, (first + o) * row_floats + begin, count);
             size_t c = begin / m.taps, tap = begin % m.taps;
             for (size_t i = 0; i < count; i++) {
-                out[((c / PANEL * m.taps + tap) * PANEL + c % PANEL) * PANEL + o] = part[i];
+                put_weight(out, ((c / PANEL * m.taps + tap) * PANEL + c % PANEL) * PANEL + o, part[i], storage);
                 if (++tap == m.taps) {
                     tap = 0;
                     c++;
@@ -147,7 +169,7 @@ static void pack_panel(float *out, const struct vaemark_graph *graph, const stru
 /* 16 channels side by side, tap by tap. */
 static void pack_lanes(float *out, const struct vaemark_graph *graph, const struct packed_entry *entry) {
     const struct matrix m = matrix_of(&entry->parameter->shape);
-    memset(out, 0, entry->count_floats * sizeof *out);
+    memset(out, 0, entry->count * sizeof *out);
     for (size_t i = 0; i < m.rows * m.taps; i++) {
         const size_t channel = i / m.taps, tap = i % m.taps;
         read_elements(&out[(channel / PANEL * m.taps + tap) * PANEL + channel % PANEL], graph, entry->parameter, i, 1);
@@ -157,7 +179,7 @@ static void pack_lanes(float *out, const struct vaemark_graph *graph, const stru
 /* The taps of an output and an input channel lie side by side as stored, a lane of O lines apart as packed. */
 static void pack_narrow(float *out, const struct vaemark_graph *graph, const struct packed_entry *entry) {
     const struct matrix m = matrix_of(&entry->parameter->shape);
-    memset(out, 0, entry->count_floats * sizeof *out);
+    memset(out, 0, entry->count * sizeof *out);
     for (size_t i = 0; i < m.rows * m.columns * m.taps; i++) {
         const size_t tap = i % m.taps, c = i / m.taps % m.columns, o = i / m.taps / m.columns;
         read_elements(&out[((c / PANEL * m.taps + tap) * m.rows + o) * PANEL + c % PANEL], graph, entry->parameter, i,
@@ -165,36 +187,48 @@ static void pack_narrow(float *out, const struct vaemark_graph *graph, const str
     }
 }
 
-static void pack_entry(float *out, const struct vaemark_graph *graph, const struct packed_entry *entry, int threads) {
+static void pack_panels(char *out, const struct packed_settings *settings, const struct vaemark_graph *graph,
+                        const struct packed_entry *entry) {
     const struct matrix m = matrix_of(&entry->parameter->shape);
-    if (entry->packing == PACKING_LANES) {
-        pack_lanes(out, graph, entry);
-        return;
-    }
-    if (entry->packing == PACKING_NARROW) {
-        pack_narrow(out, graph, entry);
-        return;
-    }
-    if (entry->packing != PACKING_PANELS) {
-        size_t used = (size_t)shape_element_count(&entry->parameter->shape);
-        read_elements(out, graph, entry->parameter, 0, used);
-        memset(out + used, 0, (entry->count_floats - used) * sizeof *out);
-        return;
-    }
-    const size_t panels = round_to_panel(m.rows) / PANEL;
-    const size_t panel_floats = round_to_panel(m.columns) * m.taps * PANEL;
-#pragma omp parallel for num_threads(threads) schedule(dynamic)
-    for (size_t panel = 0; panel < panels; panel++) {
-        pack_panel(out + panel * panel_floats, graph, entry->parameter, panel);
+    const size_t panel_bytes = round_to_panel(m.columns) * m.taps * PANEL * storage_bytes(settings->panels);
+#pragma omp parallel for num_threads(settings->threads) schedule(dynamic)
+    for (size_t panel = 0; panel < round_to_panel(m.rows) / PANEL; panel++) {
+        pack_panel(out + panel * panel_bytes, settings->panels, graph, entry->parameter, panel);
     }
 }
 
-const float *packed_find(const struct packed *packed, const char *name, enum packing packing) {
+static void pack_entry(void *out, const struct packed_settings *settings, const struct vaemark_graph *graph,
+                       const struct packed_entry *entry) {
+    const size_t used = (size_t)shape_element_count(&entry->parameter->shape);
+    switch (entry->packing) {
+    case PACKING_PANELS:
+        pack_panels(out, settings, graph, entry);
+        break;
+    case PACKING_LANES:
+        pack_lanes(out, graph, entry);
+        break;
+    case PACKING_NARROW:
+        pack_narrow(out, graph, entry);
+        break;
+    case PACKING_ROWS:
+    case PACKING_VECTOR:
+    default:
+        read_elements(out, graph, entry->parameter, 0, used);
+        memset((float *)out + used, 0, (entry->count - used) * sizeof(float));
+        break;
+    }
+}
+
+enum storage packed_storage(const struct packed *packed, enum packing packing) {
+    return packing == PACKING_PANELS ? packed->settings.panels : STORAGE_F32;
+}
+
+const void *packed_find(const struct packed *packed, const char *name, enum packing packing) {
     for (; packed != NULL; packed = packed->shared) {
         for (size_t i = 0; i < packed->entry_count; i++) {
             const struct packed_entry *entry = &packed->entries[i];
             if (entry->packing == packing && strcmp(entry->name, name) == 0) {
-                return packed->memory + entry->offset_floats;
+                return packed->memory + entry->offset_bytes;
             }
         }
     }
@@ -210,9 +244,17 @@ static bool packed_lists(const struct packed *packed, const char *name, enum pac
     return packed_find(packed->shared, name, packing) != NULL;
 }
 
+/* The entry behind what is listed already, whose end is packed->size_bytes. */
+static bool place_entry(struct packed *packed, struct packed_entry *entry) {
+    const size_t number = storage_bytes(packed_storage(packed, entry->packing));
+    entry->offset_bytes = packed->size_bytes;
+    return packed_count(&entry->parameter->shape, entry->packing, &entry->count) &&
+           !__builtin_add_overflow(packed->size_bytes, round_to_line(entry->count * number), &packed->size_bytes) &&
+           packed->size_bytes <= SIZE_MAX / 64;
+}
+
 /* Lists what must be packed and finds the size of the block. */
-static enum vaemark_status list_entries(struct packed *packed, const struct vaemark_graph *graph, size_t *total_floats,
-                                        struct error *error) {
+static enum vaemark_status list_entries(struct packed *packed, const struct vaemark_graph *graph, struct error *error) {
     for (size_t n = 0; n < graph->node_count; n++) {
         const struct graph_node *node = &graph->nodes[n];
         for (int32_t i = 0; i < node->parameter_count; i++) {
@@ -222,10 +264,8 @@ static enum vaemark_status list_entries(struct packed *packed, const struct vaem
             if (packed_lists(packed, entry.name, entry.packing)) {
                 continue;
             }
-            entry.offset_floats = *total_floats;
-            if (!packed_count(&parameter->shape, entry.packing, &entry.count_floats) ||
-                __builtin_add_overflow(*total_floats, entry.count_floats, total_floats) ||
-                *total_floats > SIZE_MAX / 64) {
+            if (!place_entry(packed, &entry)) {
+                packed->size_bytes = 0;
                 return error_set(error, VAEMARK_OUT_OF_MEMORY, "the weights do not fit any memory");
             }
             packed->entries[packed->entry_count++] = entry;
@@ -245,29 +285,26 @@ static enum vaemark_status check_bound(const struct vaemark_graph *graph, struct
     return VAEMARK_OK;
 }
 
-static enum vaemark_status pack_all(struct packed *packed, const struct vaemark_graph *graph, size_t total_floats,
-                                    int threads, struct error *error) {
+static enum vaemark_status pack_all(struct packed *packed, const struct vaemark_graph *graph, struct error *error) {
     const struct vaemark_host *host = packed->host;
-    if (total_floats == 0) {
+    if (packed->size_bytes == 0) {
         return VAEMARK_OK;
     }
-    packed->size_bytes = total_floats * sizeof *packed->memory;
     packed->memory = host->allocate(host->user, packed->size_bytes, LINE_BYTES, VAEMARK_MEMORY_WEIGHTS);
     if (packed->memory == NULL) {
         return error_set(error, VAEMARK_OUT_OF_MEMORY, "no memory for %zu bytes of packed weights", packed->size_bytes);
     }
-    pages_touch(packed->memory, packed->size_bytes, threads);
+    pages_touch(packed->memory, packed->size_bytes, packed->settings.threads);
     for (size_t i = 0; i < packed->entry_count; i++) {
         const struct packed_entry *entry = &packed->entries[i];
-        pack_entry(packed->memory + entry->offset_floats, graph, entry, threads);
+        pack_entry(packed->memory + entry->offset_bytes, &packed->settings, graph, entry);
     }
     return VAEMARK_OK;
 }
 
 enum vaemark_status packed_create(const struct vaemark_host *host, const struct vaemark_graph *graph,
-                                  const struct packed *shared, int threads, struct packed **result,
-                                  struct error *error) {
-    size_t total_floats = 0;
+                                  const struct packed *shared, const struct packed_settings *settings,
+                                  struct packed **result, struct error *error) {
     struct packed *packed = calloc(1, sizeof *packed);
     enum vaemark_status status = check_bound(graph, error);
 
@@ -278,15 +315,16 @@ enum vaemark_status packed_create(const struct vaemark_host *host, const struct 
     if (packed != NULL) {
         packed->host = host;
         packed->shared = shared;
+        packed->settings = *settings;
         packed->entries = calloc(graph->node_count * GRAPH_MAX_NODE_PARAMETERS + 1, sizeof *packed->entries);
     }
     if (packed == NULL || packed->entries == NULL) {
         status = error_set(error, VAEMARK_OUT_OF_MEMORY, "no memory for the list of weights");
         goto cleanup;
     }
-    status = list_entries(packed, graph, &total_floats, error);
+    status = list_entries(packed, graph, error);
     if (status == VAEMARK_OK) {
-        status = pack_all(packed, graph, total_floats, threads, error);
+        status = pack_all(packed, graph, error);
     }
 cleanup:
     if (status != VAEMARK_OK) {

@@ -8,6 +8,7 @@
 #include "kernels/cpu/bands.h"
 #include "kernels/cpu/conv2d.h"
 #include "kernels/cpu/shortcuts.h"
+#include "kernels/cpu/storage.h"
 
 /* ---- places: lifetimes, in-place steps, offsets ---- */
 
@@ -83,7 +84,7 @@ static bool is_harmless(const struct step *step, const struct operand *other, co
 static bool take_place(struct plan *plan, int32_t *alias, int32_t index, const struct operand *dying, bool larger) {
     const struct step *step = &plan->steps[index];
     const int32_t output = step->output.segments[0].buffer;
-    if (!is_whole(dying)) {
+    if (!is_whole(dying) || dying->segments[0].storage != step->output.segments[0].storage) {
         return false;
     }
     const int32_t place = alias[dying->segments[0].buffer];
@@ -147,7 +148,13 @@ static uint64_t stored_bytes(const struct operand *operand) {
     if (operand->segment_count == 0) {
         return 0;
     }
-    return (uint64_t)operand->images * operand->channels * operand_pixels(operand) * sizeof(float);
+    uint64_t channel_bytes = 0, left = operand->channels;
+    for (int32_t i = 0; i < operand->segment_count; i++) {
+        const uint64_t channels = at_most(operand->segments[i].panels * PANEL, left);
+        channel_bytes += channels * storage_bytes(operand->segments[i].storage);
+        left -= channels;
+    }
+    return (uint64_t)operand->images * operand_pixels(operand) * channel_bytes;
 }
 
 /* The least traffic beside parameters: what is read, as it is stored, and what is written, once each. */
@@ -291,6 +298,9 @@ enum vaemark_status plan_create(const struct vaemark_graph *graph, const struct 
     }
     if (status == VAEMARK_OK) {
         shortcuts_hoist(plan);
+    }
+    if (status == VAEMARK_OK && settings->storage == STORAGE_BF16 && !storage_narrow(plan)) {
+        status = error_set(error, VAEMARK_OUT_OF_MEMORY, "no memory for the plan");
     }
     if (status == VAEMARK_OK && !settings->direct) {
         choose_algorithms(plan);

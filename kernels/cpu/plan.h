@@ -27,7 +27,8 @@ struct plan {
 struct plan_settings {
     const struct kernel_set *kernels;
     int threads;
-    bool direct; /* convolutions in their direct form only */
+    bool direct;          /* convolutions in their direct form only */
+    enum storage storage; /* of the activations, where storage.h does not know better */
 };
 
 /* Compiles. VAEMARK_BAD_INPUT where the inputs do not fit the graph (graph_infer_shapes() is the judge). The plan keeps

@@ -20,9 +20,10 @@ static void scale_block(const struct run *run, const struct step *step, float *s
                         size_t count) {
     const struct operand *in = &step->inputs[0];
     float squares[BLOCK_LINES * PANEL] __attribute__((aligned(LINE_BYTES)));
+    float scratch[BLOCK_LINES * PANEL] __attribute__((aligned(LINE_BYTES)));
     memset(squares, 0, count * LINE_BYTES);
     for (size_t panel = 0; panel < panel_count(in->channels); panel++) {
-        run->kernels->square_lines(squares, operand_panel(run, in, image, panel) + first * PANEL, count);
+        run->kernels->square_lines(squares, operand_read(scratch, run, in, image, panel, first, count), count);
     }
     for (size_t i = 0; i < count; i++) {
         const double root = sqrt(sum_of_line(squares + i * PANEL) / (double)in->channels + step->rms_norm.epsilon);
@@ -57,4 +58,4 @@ static void rms_norm_run(const struct run *run, const struct step *step) {
     }
 }
 
-const struct step_type step_rms_norm = {.kernel = "rms_norm_scales", .run = rms_norm_run};
+const struct step_type step_rms_norm = {.kernel = "rms_norm_scales", .coefficients = true, .run = rms_norm_run};

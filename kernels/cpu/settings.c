@@ -8,7 +8,7 @@
 
 enum { MAX_THREADS = 1024 };
 
-#define NO_PRECISION "the cpu backend computes in fp32 only"
+#define NO_PRECISION "the cpu backend computes in fp32, and stores in fp32 or bf16"
 
 /* What must be refused is refused, not declared, and does not stand here. The instruction sets come last, in the order
  * of the kernel table: a processor that lacks one lacks those before it, so that what is declared is always the head of
@@ -16,7 +16,6 @@ enum { MAX_THREADS = 1024 };
 static const struct vaemark_unsupported unsupported[] = {
     {NULL, "precision=fp64", NO_PRECISION},
     {NULL, "precision=fp16", NO_PRECISION},
-    {NULL, "precision=bf16", NO_PRECISION},
     {NULL, "isa=avx512", "this processor lacks AVX-512"},
     {NULL, "isa=avx2", "this processor lacks AVX2 or FMA"},
 };
@@ -36,6 +35,10 @@ struct settings settings_default(void) {
     return (struct settings){.threads = omp_get_num_procs(), .kernels = kernel_set_choose("auto")};
 }
 
+enum storage settings_storage(const struct settings *settings) {
+    return settings->precision == PRECISION_BF16 ? STORAGE_BF16 : STORAGE_F32;
+}
+
 static enum vaemark_status refuse_unknown_value(const char *key, const char *value, const char *const *allowed,
                                                 struct error *error) {
     const char *near = text_nearest(value, allowed);
@@ -43,15 +46,21 @@ static enum vaemark_status refuse_unknown_value(const char *key, const char *val
                      near ? "; did you mean '" : "", near ? near : "", near ? "'?" : "");
 }
 
+static const char *const precisions[] = {
+    [PRECISION_FP32] = "fp32", [PRECISION_FP32_STRICT] = "fp32-strict", [PRECISION_BF16] = "bf16"};
+enum { PRECISION_COUNT = sizeof precisions / sizeof precisions[0] };
+
 static enum vaemark_status apply_precision(struct settings *settings, const struct vaemark_option *option,
                                            struct error *error) {
-    static const char *const known[] = {"fp32", "fp32-strict", "fp64", "fp16", "bf16", NULL};
+    static const char *const known[] = {"fp32", "fp32-strict", "bf16", "fp64", "fp16", NULL};
     const char *value = option->value.text;
-    if (strcmp(value, "fp32") == 0 || strcmp(value, "fp32-strict") == 0) {
-        settings->strict = strcmp(value, "fp32") != 0;
-        return VAEMARK_OK;
+    for (size_t i = 0; i < PRECISION_COUNT; i++) {
+        if (strcmp(value, precisions[i]) == 0) {
+            settings->precision = (enum precision)i;
+            return VAEMARK_OK;
+        }
     }
-    for (size_t i = 2; known[i] != NULL; i++) {
+    for (size_t i = PRECISION_COUNT; known[i] != NULL; i++) {
         if (strcmp(value, known[i]) == 0) {
             return error_set(error, VAEMARK_UNSUPPORTED_OPTION, "precision %s is not supported: %s", value,
                              NO_PRECISION);
@@ -178,7 +187,7 @@ enum vaemark_status settings_read(const struct settings *settings, const char *k
     }
     *value = (struct vaemark_option){.key = setting->key, .type = setting->type};
     if (setting->apply == apply_precision) {
-        value->value.text = settings->strict ? "fp32-strict" : "fp32";
+        value->value.text = precisions[settings->precision];
     } else if (setting->apply == apply_threads) {
         value->value.integer = settings->threads;
     } else if (setting->apply == apply_isa) {

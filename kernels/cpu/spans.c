@@ -35,11 +35,6 @@ void spans_run(const struct run *run, const struct step *step, const struct span
     }
 }
 
-float *span_output(const struct run *run, const struct step *step, const struct span *span) {
-    return operand_panel(run, &step->output, span->image, span->panel) +
-           (span->y * step->output.width + span->x) * PANEL;
-}
-
 void span_load(float *out, const struct run *run, const struct operand *operand, const struct span *span) {
     operand_load(out, run, operand, span->image, span->panel, span->y, span->x, span->count);
 }
@@ -57,10 +52,14 @@ void span_load_mask(float *out, const struct run *run, const struct operand *ope
 
 void span_store(const struct run *run, const struct step *step, const struct span *span, const float *lines) {
     float residual[SPAN_LINES * PANEL] __attribute__((aligned(LINE_BYTES)));
-    struct epilogue epilogue = {.alpha = step->alpha, .beta = step->beta, .activation = step->activation};
+    struct epilogue epilogue = {.alpha = step->alpha,
+                                .beta = step->beta,
+                                .activation = step->activation,
+                                .storage = operand_storage(&step->output, span->panel)};
     if (step->residual.segment_count > 0) {
         span_load(residual, run, &step->residual, span);
         epilogue.residual = residual;
     }
-    run->kernels->store_lines(span_output(run, step, span), lines, span->count, 1, 0, &epilogue);
+    run->kernels->store_lines(operand_line(run, &step->output, span->image, span->panel, span->y, span->x), lines,
+                              span->count, 1, 0, &epilogue);
 }

@@ -23,7 +23,6 @@ struct span_rows spans_rows_of_image(const struct step *step);
 typedef void span_function(const struct run *run, const struct step *step, const struct span *span);
 void spans_run(const struct run *run, const struct step *step, const struct span_rows *rows, span_function *work);
 
-float *span_output(const struct run *run, const struct step *step, const struct span *span);
 void span_load(float *out, const struct run *run, const struct operand *operand, const struct span *span);
 /* Of an operand with as many channels as the span's value, or one that serves all `channels` of it. */
 void span_load_mask(float *out, const struct run *run, const struct operand *operand, const struct span *span,

@@ -16,6 +16,7 @@
 struct segment {
     int32_t buffer;
     size_t first_panel, panels, image_panels;
+    enum storage storage;
 };
 
 /* A value (N,C,H,W) as stored, (images, panels, height, width, 16), and what becomes of it while it is read. */
@@ -40,6 +41,8 @@ struct step_workspace {
 
 struct step_type {
     const char *kernel;   /* "attention_panel"; the trace adds the instruction set */
+    bool reduces;         /* its outputs are sums over many inputs: numbers that 16 bits may hold */
+    bool coefficients;    /* it writes coefficients of struct prologue, not lines */
     bool residual_inside; /* the output may take the place of a residual that dies here */
     bool input_inside;    /* ... or of an input: the step reads a line before it writes it, and nothing after */
     /* ... or of an input that is larger: the step reads all channels of a pixel before it writes any. May be NULL. */
@@ -80,9 +83,10 @@ struct step {
 
     struct operand inputs[3];
     int32_t input_count;
-    struct operand output;      /* plain */
-    const float *weight, *bias; /* packed, or NULL */
-    struct operand residual;    /* activation(alpha * result + beta * residual); segment_count 0: none */
+    struct operand output;       /* plain */
+    const float *weight, *bias;  /* packed, or NULL */
+    const uint16_t *weight_bf16; /* the weight, where it is packed in bfloat16 */
+    struct operand residual;     /* activation(alpha * result + beta * residual); segment_count 0: none */
     float alpha, beta;
     enum activation activation;
     struct step_workspace workspace;
@@ -155,11 +159,13 @@ static inline size_t operand_pixels(const struct operand *operand) {
 
 /* Nothing to apply while reading, one segment. */
 bool operand_is_plain(const struct operand *operand);
-/* The first line of a panel of an image, of an operand that is no ring. */
-float *operand_panel(const struct run *run, const struct operand *operand, size_t image, size_t panel);
-/* The line of a pixel as stored. */
-float *operand_line(const struct run *run, const struct operand *operand, size_t image, size_t panel, size_t y,
-                    size_t x);
+/* ... and floats, so that operand_pixel() and operand_line() are pointers to such. */
+bool operand_is_floats(const struct operand *operand);
+enum storage operand_storage(const struct operand *operand, size_t panel);
+/* The line, as stored, of a pixel: row by row, of an operand that is no ring; or of any. */
+void *operand_pixel(const struct run *run, const struct operand *operand, size_t image, size_t panel, size_t pixel);
+void *operand_line(const struct run *run, const struct operand *operand, size_t image, size_t panel, size_t y,
+                   size_t x);
 /* Whether rows [y, y + rows) as stored lie one behind the other. */
 bool operand_rows_together(const struct operand *operand, size_t y, size_t rows);
 /* What the loader must apply to that panel's lines. */
@@ -167,6 +173,14 @@ struct prologue operand_prologue(const struct run *run, const struct operand *op
 /* count lines of row y from column x (both as the reader sees them, after upsampling) into out. */
 void operand_load(float *out, const struct run *run, const struct operand *operand, size_t image, size_t panel,
                   size_t y, size_t x, size_t count);
+
+/* count lines from a pixel on, with nothing applied: where they are stored if they are floats, or copied to `scratch`.
+ */
+const float *operand_read(float *scratch, const struct run *run, const struct operand *operand, size_t image,
+                          size_t panel, size_t pixel, size_t count);
+/* ... and into the operand. */
+void operand_write(const struct run *run, const struct operand *operand, size_t image, size_t panel, size_t pixel,
+                   const float *lines, size_t count);
 
 /* The coefficients in `buffer` of a panel of `value`, (3, 16). */
 float *operand_coefficients(const struct run *run, const struct operand *value, int32_t buffer, size_t image,

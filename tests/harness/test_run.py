@@ -79,8 +79,8 @@ class Run(CommandLine):
         self.assertEqual(sorted(cases), sorted(listed))
 
     def test_nothing_compared_is_not_green(self):
-        """bf16 is declared unsupported by cpu: a run of that alone proves nothing."""
-        process, out = self.run_suite("--decoder", "cpu,precision=bf16")  # also where an option would have to be refused
+        """fp16 is declared unsupported by cpu: a run of that alone proves nothing."""
+        process, out = self.run_suite("--decoder", "cpu,precision=fp16")  # also where an option would have to be refused
         self.assert_exit(process, 3)
         self.assertEqual({row["outcome"] for row in self.record(out)["cases"]}, {"unsupported"})
 

@@ -296,6 +296,7 @@ void graph_case_expect(const struct graph_case *c, const char *const *options, c
     const double own = largest_difference(&single, &exact, &peak);
     expect_within(c, options, "precision=fp32-strict", 16.0 * own + 4e-6 * peak, &exact, name);
     expect_within(c, options, "precision=fp32", 5.0 * (16.0 * own + 4e-6 * peak), &exact, name);
+    expect_within(c, options, "precision=bf16", 4.0 * 0x1p16 * own + 0.01 * peak, &exact, name);
     support_image_free(&single);
     support_image_free(&exact);
 }
@@ -331,6 +332,7 @@ void graph_case_expect_same_on_threads(const struct graph_case *c, const char *n
         if (sets[i]->is_supported()) {
             expect_same_on_threads(c, isa, "precision=fp32", name);
             expect_same_on_threads(c, isa, "precision=fp32-strict", name);
+            expect_same_on_threads(c, isa, "precision=bf16", name);
         }
     }
 }

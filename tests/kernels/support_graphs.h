@@ -47,13 +47,14 @@ struct vaemark_tensor support_decode(const struct vaemark_backend *backend, stru
 void support_image_free(struct vaemark_tensor *image);
 bool support_images_identical(const struct vaemark_tensor *a, const struct vaemark_tensor *b);
 
-/* cpu against the reference in FP64, in precision fp32-strict and fp32. The bound of the first is 16 times the error of
- * the reference in FP32, which does the same sums in another order, plus 4e-6 of the largest value for graphs that FP32
- * happens to hit exactly; Winograd's is five times that (docs/bounds.md). */
+/* cpu against the reference in FP64, in precision fp32-strict, fp32 and bf16. The bound of the first is 16 times the
+ * error of the reference in FP32, which does the same sums in another order, plus 4e-6 of the largest value for graphs
+ * that FP32 happens to hit exactly; Winograd's is five times that; that of bf16 is 4 times the error scaled by its unit
+ * roundoff, 2^16 times FP32's, plus 1 % (docs/bounds.md). */
 void graph_case_expect(const struct graph_case *c, const char *const *options, const char *name);
 /* That with the portable kernels on one thread and, where this machine has better ones, with those on three. */
 void graph_case_expect_on_isas(const struct graph_case *c, const char *name);
-/* Results must not depend on how work was shared out: on each instruction set of this machine and in both precisions
+/* Results must not depend on how work was shared out: on each instruction set of this machine and in all precisions
  * the image of 2, 3 and 7 threads is that of one thread, to the bit. */
 void graph_case_expect_same_on_threads(const struct graph_case *c, const char *name);
 

@@ -16,6 +16,9 @@ static void make_case(struct graph_case *c) {
 static const struct vaemark_option FUSE = {.key = "fuse_qkv", .type = VAEMARK_BOOLEAN, .value.boolean = 1};
 static const struct vaemark_option UNFUSE = {.key = "fuse_qkv", .type = VAEMARK_BOOLEAN, .value.boolean = 0};
 
+static const struct vaemark_option NARROW = {.key = "precision", .type = VAEMARK_TEXT, .value.text = "bf16"};
+static const struct vaemark_option WIDE = {.key = "precision", .type = VAEMARK_TEXT, .value.text = "fp32"};
+
 static int64_t fused_modules(struct vaemark_decoder *decoder) {
     struct vaemark_option property;
     cr_assert_eq(cpu_backend.get_property(decoder, "fuse_qkv.modules", &property, NULL), VAEMARK_OK);
@@ -135,8 +138,9 @@ struct option_case {
 /* Known or not, lacking or refused: each has its status, and a message that helps. */
 Test(decoder, options_are_typed) {
     static const struct option_case CASES[] = {
+        {{"precision", VAEMARK_TEXT, {.text = "bf16"}}, VAEMARK_OK, ""},
         {{"precision", VAEMARK_TEXT, {.text = "fp32"}}, VAEMARK_OK, ""},
-        {{"precision", VAEMARK_TEXT, {.text = "bf16"}}, VAEMARK_UNSUPPORTED_OPTION, "bf16"},
+        {{"precision", VAEMARK_TEXT, {.text = "fp16"}}, VAEMARK_UNSUPPORTED_OPTION, "fp16"},
         {{"precision", VAEMARK_TEXT, {.text = "fp33"}}, VAEMARK_UNKNOWN_OPTION, "did you mean 'fp32'"},
         {{"precision", VAEMARK_INTEGER, {.integer = 32}}, VAEMARK_UNKNOWN_OPTION, "a text"},
         {{"isa", VAEMARK_TEXT, {.text = "auto"}}, VAEMARK_OK, ""},
@@ -210,8 +214,30 @@ Test(decoder, declarations_are_true) {
     graph_case_free(&c);
 }
 
-/* Every request for memory refused in turn, through open, decode, fuse, another shape: a typed error, nothing kept, and
- * a decoder that goes on as before. */
+/* Weights packed anew, in the other form, beside a plan: done, or everything as before. */
+static bool narrows_and_back(struct vaemark_decoder *decoder, const struct counting_host *host) {
+    const size_t before = counting_host_current(host);
+    enum vaemark_status status = cpu_backend.set_option(decoder, &NARROW, NULL);
+    if (status != VAEMARK_OK) {
+        cr_assert_eq(status, VAEMARK_OUT_OF_MEMORY);
+        cr_assert_eq(counting_host_current(host), before);
+        return false;
+    }
+    const size_t narrow = counting_host_current(host);
+    cr_assert_lt(narrow, before);
+    status = cpu_backend.set_option(decoder, &WIDE, NULL);
+    if (status != VAEMARK_OK) {
+        cr_assert_eq(status, VAEMARK_OUT_OF_MEMORY);
+        cr_assert_eq(counting_host_current(host), narrow);
+        cr_assert_eq(cpu_backend.set_option(decoder, &WIDE, NULL), VAEMARK_OK);
+        return false;
+    }
+    cr_assert_eq(counting_host_current(host), before);
+    return true;
+}
+
+/* Every request for memory refused in turn, through open, decode, fuse, another precision and shape: a typed error,
+ * nothing kept, and a decoder that goes on as before. */
 Test(decoder, refused_memory_leaves_everything_as_it_was) {
     struct graph_case c, larger;
     make_case(&c);
@@ -253,6 +279,7 @@ Test(decoder, refused_memory_leaves_everything_as_it_was) {
             cr_assert(status == VAEMARK_OK || fused_modules(decoder) == 1);
             cr_assert_eq(cpu_backend.set_option(decoder, &UNFUSE, NULL), VAEMARK_OK);
         }
+        failures += !narrows_and_back(decoder, &host);
         status = cpu_backend.prepare(decoder, &larger.inputs, &unused, NULL);
         failures += status != VAEMARK_OK;
         cr_assert(status == VAEMARK_OK || status == VAEMARK_OUT_OF_MEMORY);
@@ -263,14 +290,15 @@ Test(decoder, refused_memory_leaves_everything_as_it_was) {
         cpu_backend.close(decoder);
         cr_assert_eq(host.blocks, 0, "request %zu: %zu blocks left", fail_at, host.blocks);
     }
-    /* weights, arena, fused weights, the larger arena: one request each */
-    cr_assert_geq(failures, 4, "too few requests were refused for this to say anything");
+    /* weights, arena, fused weights, the larger arena, weights and arena of the narrow form, and back: one request each
+     */
+    cr_assert_geq(failures, 8, "too few requests were refused for this to say anything");
     support_image_free(&wanted);
     graph_case_free(&larger);
     graph_case_free(&c);
 }
 
-/* Shapes, threads and instruction sets back and forth: no state leaks from one decode to the next. */
+/* Shapes, threads and precisions back and forth: no state leaks from one decode to the next. */
 Test(decoder, goes_back_to_what_it_was) {
     struct graph_case c, larger;
     struct counting_host host;
@@ -288,10 +316,18 @@ Test(decoder, goes_back_to_what_it_was) {
     cr_assert(support_images_identical(&other, &more_threads));
     threads.value.integer = 0;
     cr_assert_eq(cpu_backend.set_option(decoder, &threads, NULL), VAEMARK_OK);
+    cr_assert_eq(cpu_backend.set_option(decoder, &NARROW, NULL), VAEMARK_OK);
+    cr_assert_eq(cpu_backend.set_option(decoder, &FUSE, NULL), VAEMARK_OK);
+    struct vaemark_tensor narrow = support_decode(&cpu_backend, decoder, &c.inputs);
+    cr_assert(!support_images_identical(&first, &narrow), "bf16 that is as exact as fp32 is not bf16");
+    cr_assert_eq(cpu_backend.set_option(decoder, &WIDE, NULL), VAEMARK_OK);
+    cr_assert_eq(fused_modules(decoder), 1);
+    cr_assert_eq(cpu_backend.set_option(decoder, &UNFUSE, NULL), VAEMARK_OK);
     struct vaemark_tensor again = support_decode(&cpu_backend, decoder, &c.inputs);
     cr_assert(support_images_identical(&first, &again));
     cr_assert_eq(counting_host_current(&host), bytes);
     support_image_free(&again);
+    support_image_free(&narrow);
     support_image_free(&more_threads);
     support_image_free(&other);
     support_image_free(&first);

@@ -9,37 +9,7 @@
 
 #include "kernels/cpu/kernels.h"
 #include "tests/kernels/support_graphs.h"
-#include "tests/kernels/support_wide.h"
-
-enum { MOST_SETS = 8 };
-
-static size_t runnable_sets(const struct kernel_set **sets) {
-    size_t count, runnable = 0;
-    const struct kernel_set *const *all = kernel_sets(&count);
-    for (size_t i = 0; i < count; i++) {
-        if (all[i]->is_supported()) {
-            sets[runnable++] = all[i];
-        } else {
-            fprintf(stderr, "skipped: this processor lacks %s\n", all[i]->name);
-        }
-    }
-    sets[runnable++] = &kernel_set_wide;
-    return runnable;
-}
-
-#define FOR_EACH_SET(kernels)                       \
-    const struct kernel_set *sets_[MOST_SETS];      \
-    const size_t set_count_ = runnable_sets(sets_); \
-    for (size_t s_ = 0; s_ < set_count_; s_++)      \
-        for (const struct kernel_set *kernels = sets_[s_]; kernels != NULL; kernels = NULL)
-
-static float *random_lines(size_t floats, uint64_t seed) {
-    float *lines = aligned_alloc(LINE_BYTES, (floats * sizeof(float) + LINE_BYTES - 1) / LINE_BYTES * LINE_BYTES);
-    for (size_t i = 0; i < floats; i++) {
-        lines[i] = support_random(&seed);
-    }
-    return lines;
-}
+#include "tests/kernels/support_kernels.h"
 
 static void expect_close(double found, double wanted, double bound, const char *kernel, const char *set) {
     cr_assert(fabs(found - wanted) <= bound, "%s of %s: %.9g, wanted %.9g within %g", kernel, set, found, wanted,
@@ -53,8 +23,8 @@ struct gemm_shape {
 
 static void check_gemm(const struct kernel_set *kernels, const struct gemm_shape *s) {
     const size_t a_lines = s->blocks + s->pixels * s->stride, c_floats = s->panels * (s->pixels + 1) * PANEL;
-    float *a = random_lines(a_lines * PANEL, 1), *b = random_lines(s->panels * s->blocks * 256, 2);
-    float *c = random_lines(c_floats, 3), *before = random_lines(c_floats, 3);
+    float *a = support_random_lines(a_lines * PANEL, 1), *b = support_random_lines(s->panels * s->blocks * 256, 2);
+    float *c = support_random_lines(c_floats, 3), *before = support_random_lines(c_floats, 3);
     size_t offsets[8];
     for (size_t i = 0; i < s->blocks; i++) {
         offsets[i] = (i * 5 % s->blocks) * PANEL;
@@ -139,10 +109,10 @@ static double convolved(const float *patch, size_t row_lines, const float *weigh
 
 static void check_winograd(const struct kernel_set *kernels, size_t m, bool doubled) {
     const size_t axis = m + 2, points = axis * axis, row_lines = TILES * m + 2, stride = (TILES + 1) * PANEL;
-    float g[MOST_POINTS][3], *patch = random_lines(axis * row_lines * PANEL, m),
-                             *weights = random_lines(9 * WEIGHTS, 5);
-    float *u = random_lines(points * (WEIGHTS + PANEL), 6), *v = random_lines(points * stride, 7);
-    float *sums = random_lines(points * stride, 8), *out = random_lines(m * TILES * m * PANEL, 9);
+    float g[MOST_POINTS][3], *patch = support_random_lines(axis * row_lines * PANEL, m),
+                             *weights = support_random_lines(9 * WEIGHTS, 5);
+    float *u = support_random_lines(points * (WEIGHTS + PANEL), 6), *v = support_random_lines(points * stride, 7);
+    float *sums = support_random_lines(points * stride, 8), *out = support_random_lines(m * TILES * m * PANEL, 9);
     for (size_t i = 0; doubled && i < axis * row_lines; i++) {
         /* rows and columns 1 and 2, 3 and 4, ... are the same */
         const size_t y = (i / row_lines + 1) / 2 * 2, x = (i % row_lines + 1) / 2 * 2;
@@ -178,9 +148,10 @@ static void check_winograd(const struct kernel_set *kernels, size_t m, bool doub
         expect_close((double)out[i], convolved(patch, row_lines, weights, y, x, i % PANEL), bound, "winograd",
                      kernels->name);
     }
-    float *bias = random_lines(PANEL, 11), *residual = random_lines(m * TILES * m * PANEL, 12);
-    float *finished = random_lines(m * TILES * m * PANEL, 13);
-    const struct epilogue epilogue = {bias, residual, 0.5f, -2.0f, ACTIVATION_RELU};
+    float *bias = support_random_lines(PANEL, 11), *residual = support_random_lines(m * TILES * m * PANEL, 12);
+    float *finished = support_random_lines(m * TILES * m * PANEL, 13);
+    const struct epilogue epilogue = {
+        .bias = bias, .residual = residual, .alpha = 0.5f, .beta = -2.0f, .activation = ACTIVATION_RELU};
     kernels->winograd_output(
         &(struct winograd_tiles){
             .m = m, .count = TILES, .points = sums, .point_stride = stride, .row_stride = TILES * m * PANEL},
@@ -215,9 +186,10 @@ Test(kernels, narrow) {
         for (size_t i = 0; i < 40; i++) {
             const size_t outputs = 1 + i % NARROW_OUTPUTS, blocks = 1 + i % 7, pixels = 1 + i * 5 % 19,
                          stride = 1 + i % 3;
-            float *in = random_lines((blocks + pixels * stride) * PANEL, i);
-            float *weights = random_lines(blocks * outputs * PANEL, i + 9);
-            float *out = random_lines((pixels + 1) * PANEL, 7), *untouched = random_lines((pixels + 1) * PANEL, 7);
+            float *in = support_random_lines((blocks + pixels * stride) * PANEL, i);
+            float *weights = support_random_lines(blocks * outputs * PANEL, i + 9);
+            float *out = support_random_lines((pixels + 1) * PANEL, 7),
+                  *untouched = support_random_lines((pixels + 1) * PANEL, 7);
             size_t offsets[7];
             for (size_t block = 0; block < blocks; block++) {
                 offsets[block] = (block * 5 % blocks) * PANEL;
@@ -244,8 +216,10 @@ Test(kernels, depthwise) {
     FOR_EACH_SET(kernels) {
         for (size_t i = 0; i < 24; i++) {
             const size_t taps = 1 + i % 9, pixels = 1 + i * 5 % 17, stride = 1 + i % 3;
-            float *in = random_lines((taps + pixels * stride) * PANEL, i), *weights = random_lines(taps * PANEL, i + 9);
-            float *out = random_lines((pixels + 1) * PANEL, 7), *untouched = random_lines((pixels + 1) * PANEL, 7);
+            float *in = support_random_lines((taps + pixels * stride) * PANEL, i),
+                  *weights = support_random_lines(taps * PANEL, i + 9);
+            float *out = support_random_lines((pixels + 1) * PANEL, 7),
+                  *untouched = support_random_lines((pixels + 1) * PANEL, 7);
             size_t offsets[9];
             for (size_t tap = 0; tap < taps; tap++) {
                 offsets[tap] = (tap * 7 % taps) * PANEL;
@@ -270,8 +244,8 @@ Test(kernels, depthwise) {
 
 Test(kernels, square_lines) {
     FOR_EACH_SET(kernels) {
-        float *in = random_lines((size_t)37 * PANEL, 1), *squares = random_lines((size_t)37 * PANEL, 2);
-        float *before = random_lines((size_t)37 * PANEL, 2);
+        float *in = support_random_lines((size_t)37 * PANEL, 1), *squares = support_random_lines((size_t)37 * PANEL, 2);
+        float *before = support_random_lines((size_t)37 * PANEL, 2);
         kernels->square_lines(squares, in, 36);
         for (size_t i = 0; i < (size_t)37 * PANEL; i++) {
             const double added = i < (size_t)36 * PANEL ? (double)in[i] * (double)in[i] : 0.0;
@@ -302,12 +276,16 @@ Test(kernels, load_lines) {
         for (size_t i = 0; i < 3 * 2 * 3 * 5; i++) {
             const enum activation activation = ACTIVATIONS[i % 3];
             const size_t factor = 1 + i / 6 % 3, phase = i % factor, count = 1 + i * 7 % 23;
-            float *in = random_lines((count + 2) * PANEL, i), *coefficients = random_lines(3 * PANEL, i + 1000);
-            float *out = random_lines((count + 1) * PANEL, 7), *untouched = random_lines((count + 1) * PANEL, 7);
+            float *in = support_random_lines((count + 2) * PANEL, i),
+                  *coefficients = support_random_lines(3 * PANEL, i + 1000);
+            float *out = support_random_lines((count + 1) * PANEL, 7),
+                  *untouched = support_random_lines((count + 1) * PANEL, 7);
             const bool scaled = i / 3 % 2 == 0;
             const bool by_pixel = scaled && i / 18 % 2 == 0;
-            float *scales = random_lines((count + 2 + PANEL - 1) / PANEL * PANEL, i + 2000);
-            struct prologue prologue = {scaled ? coefficients : NULL, activation, by_pixel ? scales : NULL};
+            float *scales = support_random_lines((count + 2 + PANEL - 1) / PANEL * PANEL, i + 2000);
+            struct prologue prologue = {.coefficients = scaled ? coefficients : NULL,
+                                        .activation = activation,
+                                        .scales = by_pixel ? scales : NULL};
             kernels->load_lines(out, in, count, factor, phase, &prologue);
             for (size_t k = 0; k < count * PANEL; k++) {
                 const size_t lane = k % PANEL;
@@ -334,8 +312,9 @@ Test(kernels, store_lines) {
         for (size_t i = 0; i < 3 * 4 * 6; i++) {
             const enum activation activation = ACTIVATIONS[i % 3];
             const size_t factor = 1 + i / 12 % 3, phase = i % factor, count = 1 + i * 5 % 19;
-            float *in = random_lines(count * PANEL, i), *bias = random_lines(PANEL, i + 1);
-            float *residual = random_lines((count + 2) * PANEL, i + 2), *out = random_lines((count + 1) * PANEL, 7);
+            float *in = support_random_lines(count * PANEL, i), *bias = support_random_lines(PANEL, i + 1);
+            float *residual = support_random_lines((count + 2) * PANEL, i + 2),
+                  *out = support_random_lines((count + 1) * PANEL, 7);
             struct epilogue epilogue = {.alpha = 0.75f, .beta = -1.5f, .activation = activation};
             epilogue.bias = i / 3 % 2 == 0 ? bias : NULL;
             epilogue.residual = i / 6 % 2 == 0 ? residual : NULL;
@@ -365,7 +344,7 @@ Test(kernels, activations_keep_nan) {
             for (size_t k = 0; k < 4 * PANEL; k++) {
                 in[k] = values[k / PANEL];
             }
-            struct prologue prologue = {NULL, ACTIVATIONS[i], NULL};
+            struct prologue prologue = {.activation = ACTIVATIONS[i]};
             kernels->load_lines(out, in, 4, 1, 0, &prologue);
             for (size_t lane = 0; lane < PANEL; lane++) {
                 cr_assert(isnan(out[lane]), "%s", kernels->name);
@@ -386,7 +365,7 @@ Test(kernels, silu_is_accurate) {
             for (int lane = 0; lane < PANEL; lane++) {
                 in[lane] = (float)(i + lane) * 0.001f;
             }
-            struct prologue prologue = {NULL, ACTIVATION_SILU, NULL};
+            struct prologue prologue = {.activation = ACTIVATION_SILU};
             kernels->load_lines(out, in, 1, 1, 0, &prologue);
             for (int lane = 0; lane < PANEL; lane++) {
                 const double wanted = activate((double)in[lane], ACTIVATION_SILU);
@@ -402,7 +381,7 @@ Test(kernels, moments) {
     FOR_EACH_SET(kernels) {
         for (size_t m = 0; m < 4; m++) {
             for (size_t count = 1; count <= 256; count = count * 3 / 2 + 1) {
-                float *in = random_lines(count * PANEL, count);
+                float *in = support_random_lines(count * PANEL, count);
                 double mean[PANEL], m2[PANEL];
                 for (size_t i = 0; i < count * PANEL; i++) {
                     in[i] += MEANS[m];

@@ -1,7 +1,7 @@
 /* One decode of a preset with synthetic weights: planned memory, time, rate, and where the time went, by kernel.
  *
  *   cmake --build build --target bench_cpu
- *   build/kernels/cpu/bench_cpu MODEL LATENT_SIZE [DECODES [THREADS [ISA]]]
+ *   build/kernels/cpu/bench_cpu MODEL LATENT_SIZE [DECODES [THREADS [ISA [PRECISION]]]]
  *
  * Suites measure decoders under test (`vaemark run`); this is the quick look while one works on a kernel. Weights are
  * written once to the current folder, as MODEL.safetensors. */
@@ -149,13 +149,14 @@ int main(int argc, char **argv) {
     struct error error = {.status = VAEMARK_OK};
     struct vaemark_message message = {""};
     if (argc < 3 || atoi(argv[2]) < 1) {
-        fprintf(stderr, "usage: %s MODEL LATENT_SIZE [DECODES [THREADS [ISA]]]\n", argv[0]);
+        fprintf(stderr, "usage: %s MODEL LATENT_SIZE [DECODES [THREADS [ISA [PRECISION]]]]\n", argv[0]);
         return 2;
     }
     const struct vaemark_option items_of_options[] = {
         {"threads", VAEMARK_INTEGER, {.integer = argc > 4 ? atoi(argv[4]) : 0}},
-        {"isa", VAEMARK_TEXT, {.text = argc > 5 ? argv[5] : "auto"}}};
-    const struct vaemark_options options = {.items = items_of_options, .count = 2};
+        {"isa", VAEMARK_TEXT, {.text = argc > 5 ? argv[5] : "auto"}},
+        {"precision", VAEMARK_TEXT, {.text = argc > 6 ? argv[6] : "fp32"}}};
+    const struct vaemark_options options = {.items = items_of_options, .count = 3};
     enum vaemark_status status = open_model(argv[1], &model, &error);
     if (status != VAEMARK_OK) {
         snprintf(message.text, sizeof message.text, "%.300s %.700s", error.where, error.message);

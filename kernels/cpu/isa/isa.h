@@ -14,9 +14,9 @@ void VARIANT(winograd_output)(const struct winograd_tiles *tiles, float *out, bo
 void VARIANT(winograd_weights)(float *out, size_t point_stride, const float *in, size_t m, const float (*g)[3],
                                bool stream);
 void VARIANT(square_lines)(float *squares, const float *in, size_t count);
-void VARIANT(load_lines)(float *out, const float *in, size_t count, size_t factor, size_t phase,
+void VARIANT(load_lines)(float *out, const void *in, size_t count, size_t factor, size_t phase,
                          const struct prologue *prologue);
-void VARIANT(store_lines)(float *out, const float *in, size_t count, size_t residual_factor, size_t residual_phase,
+void VARIANT(store_lines)(void *out, const float *in, size_t count, size_t residual_factor, size_t residual_phase,
                           const struct epilogue *epilogue);
 void VARIANT(moments)(double *mean, double *m2, const float *in, size_t count);
 void VARIANT(softmax_block)(float *scores, float *maximum, float *sum, float *scale, size_t rows, size_t key_count);

@@ -39,6 +39,8 @@ enum { PANEL_VECTORS = PANEL / VECTOR_LANES };
 
 typedef float vec __attribute__((vector_size(VECTOR_LANES * 4), may_alias));
 typedef int32_t ivec __attribute__((vector_size(VECTOR_LANES * 4), may_alias));
+typedef uint32_t uvec __attribute__((vector_size(VECTOR_LANES * 4), may_alias));
+typedef uint16_t half_vec __attribute__((vector_size(VECTOR_LANES * 2), may_alias)); /* bfloat16 */
 
 /* Symbols of a variant end in its name: gemm_panel_avx2. */
 #define VARIANT_JOIN(name, suffix)   name##_##suffix
@@ -60,6 +62,31 @@ ALWAYS_INLINE vec vec_load(const float *p) {
 
 ALWAYS_INLINE void vec_store(float *p, vec v) {
     *(vec *)p = v;
+}
+
+ALWAYS_INLINE vec vec_load_bf16(const uint16_t *p) {
+    return (vec)(__builtin_convertvector(*(const half_vec *)p, uvec) << 16);
+}
+
+/* To nearest even. Rounding would carry some NaN into another number: they stay NaN by their first bit. */
+ALWAYS_INLINE void vec_store_bf16(uint16_t *p, vec x) {
+    const uvec bits = (uvec)x, rounded = bits + 0x7fff + (bits >> 16 & 1), nan = bits | 0x400000;
+    const uvec number = (uvec)((ivec)(bits & 0x7fffffff) <= 0x7f800000);
+    *(half_vec *)p = __builtin_convertvector(((rounded & number) | (nan & ~number)) >> 16, half_vec);
+}
+
+/* `index` counts numbers from `lines` on; `storage` is a constant once inlined, or the same for a whole loop. */
+ALWAYS_INLINE vec vec_load_stored(const void *lines, size_t index, enum storage storage) {
+    return storage == STORAGE_BF16 ? vec_load_bf16((const uint16_t *)lines + index)
+                                   : vec_load((const float *)lines + index);
+}
+
+ALWAYS_INLINE void vec_store_stored(void *lines, size_t index, vec x, enum storage storage) {
+    if (storage == STORAGE_BF16) {
+        vec_store_bf16((uint16_t *)lines + index, x);
+    } else {
+        vec_store((float *)lines + index, x);
+    }
 }
 
 /* Past the caches, for what will not be read before it has left them; other threads see it after their next barrier. */

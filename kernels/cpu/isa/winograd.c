@@ -221,9 +221,10 @@ ALWAYS_INLINE void output_tiles(const size_t m, const bool doubled, const struct
             f.bias = epilogue->bias ? vec_load(epilogue->bias + lane) : (vec){0};
             f.relu = epilogue->activation == ACTIVATION_RELU;
         }
+        const float *residual = epilogue != NULL ? epilogue->residual : NULL;
         for (size_t tile = 0; tile < tiles->count; tile++) {
             const size_t place = tile * m * PANEL + lane;
-            f.residual = epilogue != NULL && epilogue->residual != NULL ? epilogue->residual + place : NULL;
+            f.residual = residual != NULL ? residual + place : NULL;
             output_tile(m, doubled, out + place, tiles->row_stride, tiles->points + tile * PANEL + lane,
                         tiles->point_stride, &f);
         }
