@@ -102,7 +102,7 @@ struct image_row {
 struct trace_row {
     const char *case_id;
     int64_t order;
-    const char *module, *op, *kernel;
+    const char *module, *op, *kernel, *why;
     int64_t time_ns, flops, bytes;
     double profile_ns; /* this and what follows: of a profiled case alone */
     double flops_per_s, bytes_per_s, flops_per_byte;

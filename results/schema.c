@@ -123,6 +123,7 @@ static const struct column trace_columns[] = {
     COLUMN(trace_row, module, "text", "the module's name in the checkpoint: mid_block.attentions.0"),
     COLUMN(trace_row, op, "text", "operation: conv2d, group_norm, ..."),
     COLUMN(trace_row, kernel, "text", "what ran it"),
+    COLUMN(trace_row, why, "text", "why that kernel, where the decoder had a choice and tells"),
     COLUMN(trace_row, time_ns, "ns", "wall time, by the decoder's word"),
     COLUMN(trace_row, flops, "FLOP", "floating-point operations"),
     COLUMN(trace_row, bytes, "bytes", "bytes read and written"),

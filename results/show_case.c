@@ -172,6 +172,9 @@ static void print_entry(FILE *out, const struct trace_row *entry, double total_n
         fprintf(out, "  %9sFLOP", format_scaled(entry->flops > 0 ? (double)entry->flops : NAN).text);
     }
     fprintf(out, "  %-18s %-22s %s\n", entry->op, entry->kernel, entry->module);
+    if (entry->why && entry->why[0] != '\0') {
+        fprintf(out, "  %*s%s\n", total_ns > 0 ? 40 : 19, "", entry->why);
+    }
 }
 
 static void print_trace(FILE *out, const struct record *record, const char *case_id) {

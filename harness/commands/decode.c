@@ -237,9 +237,9 @@ static enum vaemark_status write_trace(const struct decode_options *decode, stru
     }
     for (size_t i = 0; i < trace.count; i++) {
         const struct worker_trace_entry *entry = &trace.entries[i];
-        json_t *object = json_pack("{s:s, s:s, s:s, s:I, s:I, s:I}", "module", entry->module, "op", entry->op, "kernel",
-                                   entry->kernel, "time_ns", (json_int_t)entry->time_ns, "flops",
-                                   (json_int_t)entry->flops, "bytes", (json_int_t)entry->bytes);
+        json_t *object = json_pack("{s:s, s:s, s:s, s:s, s:I, s:I, s:I}", "module", entry->module, "op", entry->op,
+                                   "kernel", entry->kernel, "why", entry->why, "time_ns", (json_int_t)entry->time_ns,
+                                   "flops", (json_int_t)entry->flops, "bytes", (json_int_t)entry->bytes);
         json_dumpf(object, to_stdout ? stdout : file.stream, 0);
         fputc('\n', to_stdout ? stdout : file.stream);
         json_decref(object);

@@ -201,6 +201,7 @@ static enum vaemark_status record_trace(struct judgement *j, struct error *error
             row->module = record_text(j->record, entry->module);
             row->op = record_text(j->record, entry->op);
             row->kernel = record_text(j->record, entry->kernel);
+            row->why = record_text(j->record, entry->why);
             row->time_ns = (int64_t)entry->time_ns;
             row->flops = (int64_t)entry->flops;
             row->bytes = (int64_t)entry->bytes;

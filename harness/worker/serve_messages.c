@@ -278,11 +278,11 @@ enum vaemark_status serve_trace(struct server *server, const json_t *request, js
     json_t *entries = json_array();
     for (size_t i = 0; i < trace.count; i++) {
         const struct vaemark_trace_entry *entry = &trace.entries[i];
-        json_array_append_new(entries,
-                              json_pack("{s:o, s:o, s:o, s:I, s:I, s:I}", "module", wire_text_write(entry->module),
-                                        "op", wire_text_write(entry->op), "kernel", wire_text_write(entry->kernel),
-                                        "time_ns", (json_int_t)entry->time_ns, "flops", (json_int_t)entry->flops,
-                                        "bytes", (json_int_t)entry->bytes));
+        json_array_append_new(
+            entries, json_pack("{s:o, s:o, s:o, s:o, s:I, s:I, s:I}", "module", wire_text_write(entry->module), "op",
+                               wire_text_write(entry->op), "kernel", wire_text_write(entry->kernel), "why",
+                               wire_text_write(entry->why ? entry->why : ""), "time_ns", (json_int_t)entry->time_ns,
+                               "flops", (json_int_t)entry->flops, "bytes", (json_int_t)entry->bytes));
     }
     json_object_set_new(answer, "entries", entries);
     return VAEMARK_OK;

@@ -92,7 +92,7 @@ struct worker_memory {
 };
 
 struct worker_trace_entry {
-    char *module, *op, *kernel;
+    char *module, *op, *kernel, *why; /* "" where the worker does not tell */
     uint64_t time_ns, flops, bytes;
 };
 struct worker_trace {

@@ -202,13 +202,15 @@ enum vaemark_status worker_close(struct worker *worker, struct worker_memory *me
 }
 
 static enum vaemark_status read_entry(const json_t *item, struct worker_trace_entry *entry, struct error *error) {
-    const char *module = NULL, *op = NULL, *kernel = NULL;
+    const char *module = NULL, *op = NULL, *kernel = NULL, *why = NULL;
     int64_t time_ns = 0, flops = 0, bytes = 0;
     enum vaemark_status status = wire_text(item, "module", &module, error);
     if (status == VAEMARK_OK)
         status = wire_text(item, "op", &op, error);
     if (status == VAEMARK_OK)
         status = wire_text_or(item, "kernel", "", &kernel, error);
+    if (status == VAEMARK_OK)
+        status = wire_text_or(item, "why", "", &why, error);
     if (status == VAEMARK_OK)
         status = wire_integer_or(item, "time_ns", 0, INT64_MAX, 0, &time_ns, error);
     if (status == VAEMARK_OK)
@@ -220,6 +222,7 @@ static enum vaemark_status read_entry(const json_t *item, struct worker_trace_en
     *entry = (struct worker_trace_entry){.module = strdup(module),
                                          .op = strdup(op),
                                          .kernel = strdup(kernel),
+                                         .why = strdup(why),
                                          .time_ns = (uint64_t)time_ns,
                                          .flops = (uint64_t)flops,
                                          .bytes = (uint64_t)bytes};
@@ -253,6 +256,7 @@ void worker_trace_free(struct worker_trace *trace) {
         free(trace->entries[i].module);
         free(trace->entries[i].op);
         free(trace->entries[i].kernel);
+        free(trace->entries[i].why);
     }
     if (trace)
         free(trace->entries);

@@ -174,8 +174,9 @@ struct vaemark_trace_entry {
     const char *op;     /* "linear" */
     const char *kernel; /* what ran, "linear_panel_avx2" */
     uint64_t time_ns;
-    uint64_t flops; /* 2 x multiply-adds of convolutions, linears and attention products; else 0 */
-    uint64_t bytes; /* least traffic: inputs, parameters and output once each */
+    uint64_t flops;  /* 2 x multiply-adds of convolutions, linears and attention products; else 0 */
+    uint64_t bytes;  /* least traffic: inputs, parameters and output once each */
+    const char *why; /* why this kernel where there was a choice, for people: what others would cost; may be NULL */
 };
 
 struct vaemark_trace {

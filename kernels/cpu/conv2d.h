@@ -62,7 +62,8 @@ void conv2d_run_tasks(const struct run *run, const struct step *step, const stru
 typedef void conv2d_compute(const struct conv2d_task *task);
 void conv2d_run_direct(struct conv2d_task *task, conv2d_compute *compute);
 
-/* The m of F(m x m, 3 x 3) that costs least for this convolution, 0 where the direct form does. */
-size_t conv2d_winograd_choose(const struct step *step);
+/* Decides by which algorithm a convolution is computed, step.conv2d.winograd and the step's type, and writes down why
+ * (conv2d_choice.c). `direct`: nothing but sums as they stand. Other steps stay as they are. */
+void conv2d_choose(struct step *step, bool direct);
 
 #endif

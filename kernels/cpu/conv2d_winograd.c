@@ -54,38 +54,6 @@ static struct winograd_sizes sizes_of(const struct step *step) {
     return s;
 }
 
-/* ---- choice ---- */
-
-/* What one form costs, in lines of multiply-adds; transforms count what they load, add and store. */
-static double cost_of(size_t m, double rows, double columns, double in_panels, double out_panels) {
-    static const double INPUT[] = {[2] = 80, [4] = 300, [6] = 700}, OUTPUT[] = {[2] = 70, [4] = 210, [6] = 520};
-    const double points = (double)((m + 2) * (m + 2)), products = points * in_panels * PANEL * out_panels;
-    const double tiles = rows * columns;
-    return tiles * (products + INPUT[m] * in_panels + OUTPUT[m] * out_panels) + 25.0 * products;
-}
-
-size_t conv2d_winograd_choose(const struct step *step) {
-    const struct conv2d_step *c = &step->conv2d;
-    const struct operand *in = &step->inputs[0], *out = &step->output;
-    const double in_panels = (double)panel_count(in->channels), out_panels = (double)panel_count(out->channels);
-    const double images = (double)out->images;
-    double least = images * (double)operand_pixels(out) * 9.0 * in_panels * PANEL * out_panels;
-    size_t chosen = 0;
-    if (c->kernel_height != 3 || c->kernel_width != 3 || c->stride != 1 || c->padding != 1 || c->groups != 1 ||
-        in->channels < PANEL || out->channels < PANEL) {
-        return 0;
-    }
-    for (size_t m = 2; m <= 6; m += 2) {
-        const double cost = cost_of(m, images * (double)divide_up(out->height, m), (double)divide_up(out->width, m),
-                                    in_panels, out_panels);
-        if (cost < least) {
-            least = cost;
-            chosen = m;
-        }
-    }
-    return chosen;
-}
-
 /* ---- plan ---- */
 
 /* Rows of tiles a block: as many as fit `most`, fewer where threads would wait for the last block. */

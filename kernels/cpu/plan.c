@@ -197,14 +197,14 @@ static void name_kernel(struct step *step, const char *isa) {
     }
 }
 
-/* Dense 3x3 convolutions may take fewer multiplications. */
-static void choose_algorithms(struct plan *plan) {
-    for (size_t i = 0; i < plan->step_count; i++) {
-        struct step *step = &plan->steps[i];
-        if (step->type == &step_conv2d) {
-            step->conv2d.winograd = conv2d_winograd_choose(step);
-            step->type = step->conv2d.winograd > 0 ? &step_conv2d_winograd : &step_conv2d;
-        }
+/* ... and how its value is kept, where it is one of those that run depth first. */
+static void add_banding(struct step *step) {
+    const size_t used = strlen(step->why);
+    if (step->banded && step->output.ring_rows > 0) {
+        snprintf(step->why + used, sizeof step->why - used, "; in bands, keeps %zu of %zu rows", step->output.ring_rows,
+                 step->output.height);
+    } else if (step->banded) {
+        snprintf(step->why + used, sizeof step->why - used, "; in bands");
     }
 }
 
@@ -274,8 +274,13 @@ static enum vaemark_status finish_steps(struct plan *plan, const struct plan_set
         struct step *step = &plan->steps[i];
         step->bytes += traffic_bytes(step);
         name_kernel(step, settings->kernels->name);
-        plan->trace[i] = (struct vaemark_trace_entry){
-            .module = step->module, .op = step->op, .kernel = step->kernel, .flops = step->flops, .bytes = step->bytes};
+        add_banding(step);
+        plan->trace[i] = (struct vaemark_trace_entry){.module = step->module,
+                                                      .op = step->op,
+                                                      .kernel = step->kernel,
+                                                      .flops = step->flops,
+                                                      .bytes = step->bytes,
+                                                      .why = step->why};
     }
     return VAEMARK_OK;
 }
@@ -302,8 +307,8 @@ enum vaemark_status plan_create(const struct vaemark_graph *graph, const struct 
     if (status == VAEMARK_OK && settings->storage == STORAGE_BF16 && !storage_narrow(plan)) {
         status = error_set(error, VAEMARK_OUT_OF_MEMORY, "no memory for the plan");
     }
-    if (status == VAEMARK_OK && !settings->direct) {
-        choose_algorithms(plan);
+    for (size_t i = 0; status == VAEMARK_OK && i < plan->step_count; i++) {
+        conv2d_choose(&plan->steps[i], settings->direct);
     }
     if (status == VAEMARK_OK) {
         status = plan_steps(plan, settings, error);

@@ -77,8 +77,8 @@ struct conv2d_step {
 
 struct step {
     const struct step_type *type;
-    const char *module, *op; /* the graph's */
-    char kernel[48];
+    const char *module, *op;   /* the graph's */
+    char kernel[48], why[128]; /* why: that algorithm, for people; may be empty */
     uint64_t flops, bytes;
 
     struct operand inputs[3];

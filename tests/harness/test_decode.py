@@ -149,6 +149,21 @@ class Decode(CommandLine):
         self.assert_exit(wrong, 2)
         self.assertIn("did you mean corrected?", wrong.stderr)
 
+    def test_a_trace_tells_why_a_convolution_got_its_algorithm(self):
+        reasons = {}
+        for precision in ("fp32", "fp32-strict"):
+            trace = self.path("trace.jsonl")
+            self.assert_exit(self.decode("--backend", "cpu", "--precision", precision, "--trace", trace,
+                                         model=("--model", "taesd-mini")), 0)
+            with open(trace) as f:
+                steps = [json.loads(line) for line in f]
+            reasons[precision] = {step["module"]: (step["kernel"], step["why"]) for step in steps if step["op"] == "conv2d"}
+        for kernel, why in reasons["fp32"].values():
+            self.assertRegex(why, r"^costs least .*F\(6,3\) \d" if "winograd" in kernel else "^(direct|narrow): ", kernel)
+        self.assertTrue(any("winograd" in kernel for kernel, _ in reasons["fp32"].values()))
+        self.assertFalse(any("winograd" in kernel for kernel, _ in reasons["fp32-strict"].values()))
+        self.assertTrue(any("fp32-strict" in why for _, why in reasons["fp32-strict"].values()))
+
     # ---- fuse-QKV ----
 
     def trace(self, *more, model, backend):

@@ -198,6 +198,7 @@ Test(show, a_trace_without_times_says_so) {
     struct trace_row *entry = record_append(record, TABLE_TRACE);
     entry->case_id = id;
     entry->op = "conv2d";
+    entry->why = "direct: stride 2";
     entry->time_ns = 0;
     entry->flops = 2000;
     const char *text = PRINTED(out, cr_expect(show_case(out, record, id)));
@@ -209,6 +210,7 @@ Test(show, a_trace_without_times_says_so) {
     text = PRINTED(out, cr_expect(show_case(out, record, id)));
     expect_contains(text, "profile: none, the decoder's trace has no times\n");
     expect_contains(text, "2.00 kFLOP  conv2d");
+    expect_contains(text, "                     direct: stride 2\n");
     cr_expect_null(strstr(text, "0.00 ns"), "%s", text);
     cr_expect_null(strstr(text, "nan"), "%s", text);
     record_free(record);
