@@ -48,9 +48,10 @@ static void choose_tiles(struct step *step) {
             step->conv2d.winograd = m;
         }
     }
-    snprintf(step->why, sizeof step->why,
-             "costs least beside the direct form's 1: F(2,3) %.2f, F(4,3) %.2f, F(6,3) %.2f", cost_of(2, step) / direct,
-             cost_of(4, step) / direct, cost_of(6, step) / direct);
+    const char *names[] = {[0] = "direct", [2] = "F(2,3)", [4] = "F(4,3)", [6] = "F(6,3)"};
+    snprintf(step->why, sizeof step->why, "%s costs least: direct 1, F(2,3) %.2f, F(4,3) %.2f, F(6,3) %.2f",
+             names[step->conv2d.winograd], cost_of(2, step) / direct, cost_of(4, step) / direct,
+             cost_of(6, step) / direct);
 }
 
 void conv2d_choose(struct step *step, bool direct) {

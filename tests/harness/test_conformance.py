@@ -13,7 +13,7 @@ class Conformance(CommandLine):
         process = vaemark("list", "cases", "--suite", "conformance")
         self.assert_exit(process, 0)
         ids = {word for line in process.stdout.splitlines() for word in line.split() if word.count("/") == 4}
-        self.assertEqual(len(ids), 304)
+        self.assertEqual(len(ids), 342)
         for model in TYPES:
             for backend in ("reference", "cpu"):
                 asked = {case.split("/")[3] for case in ids if case.startswith(f"{model}/{backend}/")}
@@ -29,7 +29,7 @@ class Conformance(CommandLine):
                           "--case", "taesd-mini/*/fuse_qkv*/*", "--out", out)
         self.assert_exit(process, 0)
         outcomes = {case["id"]: case["outcome"] for case in self.record(out)["cases"]}
-        self.assertEqual(len(outcomes), 8)
+        self.assertEqual(len(outcomes), 9)
         self.assertEqual(set(outcomes.values()), {"refused"})
 
 

@@ -159,7 +159,9 @@ class Decode(CommandLine):
                 steps = [json.loads(line) for line in f]
             reasons[precision] = {step["module"]: (step["kernel"], step["why"]) for step in steps if step["op"] == "conv2d"}
         for kernel, why in reasons["fp32"].values():
-            self.assertRegex(why, r"^costs least .*F\(6,3\) \d" if "winograd" in kernel else "^(direct|narrow): ", kernel)
+            chosen = re.search(r"winograd(\d)", kernel)
+            wanted = rf"^F\({chosen[1]},3\) costs least: direct 1, F\(2,3\) \d" if chosen else "^(direct|narrow)(: | costs least)"
+            self.assertRegex(why, wanted, kernel)
         self.assertTrue(any("winograd" in kernel for kernel, _ in reasons["fp32"].values()))
         self.assertFalse(any("winograd" in kernel for kernel, _ in reasons["fp32-strict"].values()))
         self.assertTrue(any("fp32-strict" in why for _, why in reasons["fp32-strict"].values()))
