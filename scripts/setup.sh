@@ -45,6 +45,7 @@ libomp-dev                    OpenMP's header for clang-tidy
 gcc-aarch64-linux-gnu         compiles backend cpu for another architecture
 libc6-dev-arm64-cross         that architecture's C library
 qemu-user                     runs its tests there
+libdnnl-dev                   oneDNN, beside which bench_conv puts our convolutions
 valgrind                      finds misuse of memory
 chromium                      renders the page of vaemark report, in a test
 LIST
