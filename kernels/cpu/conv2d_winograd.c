@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "kernels/cpu/conv2d.h"
+#include "kernels/cpu/moments.h"
 
 /* Blocks of weights a call of the microkernel; the sums of calls are added up after. Long chains of rounding are what
  * most of Winograd's error is made of. */
@@ -326,6 +327,34 @@ static void store_tiles_by_row(const struct block *b, struct winograd_tiles tile
     }
 }
 
+/* Parts of the sums of channels: a row of tiles of a block, which no number of threads changes. */
+static size_t conv2d_winograd_moments_parts(const struct step *step) {
+    const struct conv2d_step *c = &step->conv2d;
+    return divide_up(c->out_height, c->winograd) * divide_up(c->out_width, c->block_columns);
+}
+
+/* Sums what was just stored of a row of tiles, while it is in cache. The patch is free by now. */
+static void sum_stored(const struct block *b, size_t panel, size_t row) {
+    const struct conv2d_task *task = b->task;
+    const struct conv2d_step *c = &task->step->conv2d;
+    const struct operand *out = &task->step->output;
+    const size_t y = task->y + row * b->sizes.m, rows = at_most(b->sizes.m, task->rows - row * b->sizes.m);
+    const size_t part = y / b->sizes.m * divide_up(c->out_width, c->block_columns) + task->x / c->block_columns;
+    const size_t panels = task->image * panel_count(out->channels) + task->panel + panel;
+    const float *lines = operand_line(task->run, out, task->image, task->panel + panel, y, task->x);
+    size_t row_stride = out->width * PANEL;
+    if (!operand_is_floats(out)) {
+        lines = b->patch;
+        row_stride = task->columns * PANEL;
+        for (size_t i = 0; i < rows; i++) {
+            operand_read(b->patch + i * row_stride, task->run, out, task->image, task->panel + panel,
+                         (y + i) * out->width + task->x, task->columns);
+        }
+    }
+    moments_of_lines((struct moments *)task->run->moments + (panels * task->step->moments_parts + part) * PANEL,
+                     task->run->kernels, lines, rows, task->columns, row_stride);
+}
+
 /* `panel` is the task's, `place` where its points are. */
 static void transform_outputs(const struct block *b, size_t panel, size_t place) {
     for (size_t row = 0; row < b->tile_rows; row++) {
@@ -341,6 +370,9 @@ static void transform_outputs(const struct block *b, size_t panel, size_t place)
         tiles.count = b->tile_columns - at_once;
         if (tiles.count > 0) {
             store_tiles_by_row(b, tiles, panel, row, at_once * b->sizes.m);
+        }
+        if (b->task->run->moments != NULL) {
+            sum_stored(b, panel, row);
         }
     }
 }
@@ -387,6 +419,7 @@ const struct step_type step_conv2d_winograd = {.kernel = "winograd",
                                                .reduces = true,
                                                .residual_inside = true,
                                                .plan = conv2d_winograd_plan,
+                                               .moments_parts = conv2d_winograd_moments_parts,
                                                .run = conv2d_winograd_run,
                                                .begin = conv2d_winograd_begin,
                                                .has_rows = conv2d_winograd_has_rows,

@@ -3,29 +3,21 @@
 #include <math.h>
 #include <string.h>
 
-#include "kernels/cpu/step.h"
+#include "kernels/cpu/moments.h"
 
 enum {
     SPAN_LINES = 256, /* summed in single precision, in cache for both passes */
-    TASK_LINES = 16 * SPAN_LINES
+    TASK_LINES = 16 * SPAN_LINES,
+    LEAST_MERGES = 16384 /* fewer take less time than threads take to wake up */
 };
-
-/* Count, mean and sum of squared deviations of a set; sets are merged in double and in fixed order (Chan, Golub,
- * LeVeque 1979), so that nothing cancels and threads do not matter. */
-struct moments {
-    double count, mean, m2;
-};
-
-static void moments_merge(struct moments *into, double count, double mean, double m2) {
-    const double total = into->count + count, delta = mean - into->mean;
-    into->mean += delta * (count / total);
-    into->m2 += m2 + delta * delta * (into->count * count / total);
-    into->count = total;
-}
 
 /* Partial moments of a panel of an image: (tasks, 16). */
 static size_t tasks_of(const struct step *step) {
     return divide_up(operand_pixels(&step->inputs[0]), TASK_LINES);
+}
+
+static size_t parts_of(const struct step *step) {
+    return step->moments_buffer >= 0 ? step->moments_parts : tasks_of(step);
 }
 
 static void group_norm_plan(struct step *step, int threads, struct step_workspace *workspace) {
@@ -38,25 +30,26 @@ static void group_norm_plan(struct step *step, int threads, struct step_workspac
 static void sum_lines(struct moments *columns, const struct run *run, const struct operand *in, size_t image,
                       size_t panel, size_t first, size_t end) {
     float scratch[SPAN_LINES * PANEL] __attribute__((aligned(LINE_BYTES)));
-    double mean[PANEL], m2[PANEL];
+    struct moments part[PANEL];
     memset(columns, 0, PANEL * sizeof *columns);
     for (; first < end; first += SPAN_LINES) {
         const size_t span = at_most(SPAN_LINES, end - first);
-        run->kernels->moments(mean, m2, operand_read(scratch, run, in, image, panel, first, span), span);
+        moments_of_lines(part, run->kernels, operand_read(scratch, run, in, image, panel, first, span), 1, span, 0);
         for (size_t lane = 0; lane < PANEL; lane++) {
-            moments_merge(&columns[lane], (double)span, mean[lane], m2[lane]);
+            moments_merge(&columns[lane], part[lane].count, part[lane].mean, part[lane].m2);
         }
     }
 }
 
-/* The group's moments over its channels, each merged over its tasks. */
+/* The group's moments over its channels, each merged over its parts. */
 static struct moments merge_group(const struct step *step, const struct moments *partial, size_t image, size_t first,
                                   size_t end) {
-    const size_t panels = panel_count(step->inputs[0].channels), tasks = tasks_of(step);
+    const size_t panels = panel_count(step->inputs[0].channels);
+    const size_t parts = parts_of(step);
     struct moments group = {0};
     for (size_t c = first; c < end; c++) {
-        for (size_t task = 0; task < tasks; task++) {
-            const struct moments *p = &partial[((image * panels + c / PANEL) * tasks + task) * PANEL + c % PANEL];
+        for (size_t part = 0; part < parts; part++) {
+            const struct moments *p = &partial[((image * panels + c / PANEL) * parts + part) * PANEL + c % PANEL];
             moments_merge(&group, p->count, p->mean, p->m2);
         }
     }
@@ -78,24 +71,33 @@ static void write_group(const struct run *run, const struct step *step, const st
     }
 }
 
-static void group_norm_run(const struct run *run, const struct step *step) {
+/* The moments of all parts of the input, where no convolution has left them. */
+static const struct moments *sum_input(const struct run *run, const struct step *step) {
     const struct operand *in = &step->inputs[0];
     const size_t panels = panel_count(in->channels), tasks = tasks_of(step), pixels = operand_pixels(in);
     struct moments *partial = run_shared_workspace(run);
-
 #pragma omp parallel for num_threads(run->threads) schedule(static)
     for (size_t i = 0; i < in->images * panels * tasks; i++) {
         const size_t first = i % tasks * TASK_LINES, panel = i / tasks % panels, image = i / tasks / panels;
         sum_lines(partial + i * PANEL, run, in, image, panel, first, at_most(pixels, first + TASK_LINES));
     }
-    const size_t group_channels = in->channels / step->group_norm.groups;
+    return partial;
+}
+
+static void group_norm_run(const struct run *run, const struct step *step) {
+    const struct operand *in = &step->inputs[0];
+    const size_t groups = step->group_norm.groups, group_channels = in->channels / groups;
+    const struct moments *partial =
+        step->moments_buffer >= 0 ? (const struct moments *)run->moments : sum_input(run, step);
     for (size_t image = 0; image < in->images; image++) {
         memset(operand_coefficients(run, in, step->output.segments[0].buffer, image, 0), 0,
-               panels * 3 * PANEL * sizeof(float));
-        for (size_t c = 0; c < in->channels; c += group_channels) {
-            struct moments group = merge_group(step, partial, image, c, c + group_channels);
-            write_group(run, step, &group, image, c, c + group_channels);
-        }
+               panel_count(in->channels) * 3 * PANEL * sizeof(float));
+    }
+#pragma omp parallel for num_threads(run->threads) schedule(static) if (in->channels * parts_of(step) > LEAST_MERGES)
+    for (size_t i = 0; i < in->images * groups; i++) {
+        const size_t image = i / groups, first = i % groups * group_channels;
+        const struct moments group = merge_group(step, partial, image, first, first + group_channels);
+        write_group(run, step, &group, image, first, first + group_channels);
     }
 }
 

@@ -138,8 +138,9 @@ struct kernel_set {
     void (*store_lines)(void *out, const float *in, size_t count, size_t residual_factor, size_t residual_phase,
                         const struct epilogue *epilogue);
 
-    /* Mean and sum of squared deviations of each of the 16 columns over count lines (count >= 1). */
-    void (*moments)(double *mean, double *m2, const float *in, size_t count);
+    /* Mean and sum of squared deviations of each of the 16 columns over rows of count lines (1 or more of both),
+     * row_stride floats apart. */
+    void (*moments)(double *mean, double *m2, const float *in, size_t rows, size_t count, size_t row_stride);
 
     /* One block of keys of a streamed softmax, in place: scores[panel][row][16] become exp(score - new maximum); masked
      * columns (>= key_count) become 0. maximum[row] and sum[row] are updated; scale[row] is what earlier sums and

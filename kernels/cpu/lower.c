@@ -62,7 +62,7 @@ struct operand lowering_new_value(struct lowering *l, const struct shape *shape)
 
 struct step *lowering_add_step(struct lowering *l, const struct step_type *type, struct operand output) {
     struct step *step = &l->plan->steps[l->plan->step_count++];
-    *step = (struct step){.type = type, .module = "", .op = "", .output = output, .alpha = 1.0f};
+    *step = (struct step){.type = type, .module = "", .op = "", .output = output, .alpha = 1.0f, .moments_buffer = -1};
     if (l->node != NULL) {
         step->module = l->node->module;
         step->op = op_name(l->node->op);
@@ -445,7 +445,7 @@ enum vaemark_status plan_lower(struct plan *plan, const struct vaemark_graph *gr
     enum vaemark_status status = VAEMARK_OK;
 
     plan->steps = calloc(most, sizeof *plan->steps);
-    plan->buffers = calloc(3 * most, sizeof *plan->buffers); /* and its scratch, twofold (plan.c) */
+    plan->buffers = calloc(4 * most, sizeof *plan->buffers); /* its scratch, twofold (plan.c), and its moments */
     l.values = calloc(values, sizeof *l.values);
     l.writers = calloc(values, sizeof *l.writers);
     l.uses = calloc(values, sizeof *l.uses);

@@ -7,6 +7,7 @@
 #include "base/clock.h"
 #include "kernels/cpu/bands.h"
 #include "kernels/cpu/conv2d.h"
+#include "kernels/cpu/moments.h"
 #include "kernels/cpu/shortcuts.h"
 #include "kernels/cpu/storage.h"
 
@@ -49,6 +50,11 @@ static void find_lifetimes(struct plan *plan) {
             note_read(plan, &step->inputs[k], (int32_t)i);
         }
         note_read(plan, &step->residual, (int32_t)i);
+        if (step->moments_buffer >= 0) { /* the convolution comes first, whichever norms follow */
+            struct arena_block *moments = &plan->buffers[step->moments_buffer];
+            moments->first_step = step->type == &step_group_norm ? moments->first_step : (int32_t)i;
+            moments->last_step = (int32_t)i;
+        }
         note_scratch(plan, step->shared_buffer, (int32_t)i);
         note_scratch(plan, step->thread_buffer, (int32_t)i);
     }
@@ -169,7 +175,8 @@ static uint64_t traffic_bytes(const struct step *step) {
         bytes += stored_bytes(&step->inputs[i]);
     }
     if (step->type == &step_group_norm) {
-        return bytes + coefficients;
+        const uint64_t lanes = (uint64_t)output->images * panel_count(output->channels) * PANEL;
+        return coefficients + (step->moments_buffer < 0 ? bytes : lanes * step->moments_parts * sizeof(struct moments));
     }
     if (step->type == &step_rms_norm) {
         return bytes + coefficients + (uint64_t)output->images * operand_pixels(output) * sizeof(float);
@@ -314,6 +321,7 @@ enum vaemark_status plan_create(const struct vaemark_graph *graph, const struct 
         status = plan_steps(plan, settings, error);
     }
     if (status == VAEMARK_OK) {
+        moments_fuse(plan);
         status = form_bands(plan, settings, error);
     }
     if (status == VAEMARK_OK) {
@@ -353,6 +361,7 @@ struct run plan_place(const struct plan *plan, const struct run *run, const stru
     placed.buffers = plan->buffers;
     placed.shared_workspace = place_of(plan, run, step->shared_buffer);
     placed.thread_workspace = place_of(plan, run, step->thread_buffer);
+    placed.moments = place_of(plan, run, step->moments_buffer);
     return placed;
 }
 

@@ -51,6 +51,9 @@ struct step_type {
      * they need. */
     void (*plan)(struct step *step, int threads, struct step_workspace *workspace);
     void (*run)(const struct run *run, const struct step *step);
+    /* Parts in which the step sums each channel of what it stores, where a norm wants that (moments.h); NULL: it does
+     * not. A step with a moments_buffer does. */
+    size_t (*moments_parts)(const struct step *step);
     /* The same in parts: what comes before all rows (may be NULL), and rows [first, end) of an image; first is a
      * multiple of the blocks' rows. NULL where the step cannot; has_rows tells of this very one. */
     void (*begin)(const struct run *run, const struct step *step);
@@ -91,7 +94,9 @@ struct step {
     enum activation activation;
     struct step_workspace workspace;
     int32_t shared_buffer, thread_buffer; /* of the scratch; -1: none */
-    bool banded;                          /* part of a group of bands */
+    int32_t moments_buffer;               /* sums of channels, that a convolution leaves to a norm; -1: none */
+    size_t moments_parts;
+    bool banded; /* part of a group of bands */
 
     union {
         struct conv2d_step conv2d;
@@ -136,7 +141,7 @@ struct run {
     const struct kernel_set *kernels;
     int threads;
     const struct arena_block *buffers;
-    char *arena, *shared_workspace, *thread_workspace;
+    char *arena, *shared_workspace, *thread_workspace, *moments;
     const struct vaemark_tensors *inputs;
     float *image; /* (N,C,H,W) of the result */
 };

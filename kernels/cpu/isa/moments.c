@@ -4,28 +4,33 @@
  * variance".) */
 #include "kernels/cpu/isa/isa.h"
 
-ALWAYS_INLINE void column_moments(double *mean, double *m2, const float *in, size_t count) {
+ALWAYS_INLINE void column_moments(double *mean, double *m2, const float *in, size_t rows, size_t count,
+                                  size_t row_stride) {
+    const size_t all = rows * count;
     vec total = {0};
-    for (size_t i = 0; i < count; i++)
-        total += vec_load(in + i * PANEL);
-    const vec shift = total * (1.0f / (float)count);
+    for (size_t row = 0; row < rows; row++)
+        for (size_t i = 0; i < count; i++)
+            total += vec_load(in + row * row_stride + i * PANEL);
+    const vec shift = total * (1.0f / (float)all);
     vec first = {0}, second = {0};
-    for (size_t i = 0; i < count; i++) {
-        vec d = vec_load(in + i * PANEL) - shift;
-        first += d;
-        second = d * d + second;
+    for (size_t row = 0; row < rows; row++) {
+        for (size_t i = 0; i < count; i++) {
+            vec d = vec_load(in + row * row_stride + i * PANEL) - shift;
+            first += d;
+            second = d * d + second;
+        }
     }
     for (size_t lane = 0; lane < VECTOR_LANES; lane++) {
         double d = first[lane];
-        mean[lane] = (double)shift[lane] + d / (double)count;
-        m2[lane] = (double)second[lane] - d * d / (double)count;
+        mean[lane] = (double)shift[lane] + d / (double)all;
+        m2[lane] = (double)second[lane] - d * d / (double)all;
     }
 }
 
-void VARIANT(moments)(double *mean, double *m2, const float *in, size_t count) {
+void VARIANT(moments)(double *mean, double *m2, const float *in, size_t rows, size_t count, size_t row_stride) {
     for (size_t v = 0; v < PANEL_VECTORS; v++) {
         const size_t lane = v * VECTOR_LANES;
-        column_moments(mean + lane, m2 + lane, in + lane, count);
+        column_moments(mean + lane, m2 + lane, in + lane, rows, count, row_stride);
     }
 }
 
