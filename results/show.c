@@ -263,6 +263,7 @@ void show_summary(FILE *out, const struct record *record, int columns) {
     }
     print_table(out, lines, count, columns);
     print_what_did_not_pass(out, record);
+    show_profiles(out, record);
     print_totals(out, record);
     free(lines);
 }

@@ -14,6 +14,9 @@ void show_summary(FILE *out, const struct record *record, int columns);
 bool show_case(FILE *out, const struct record *record, const char *case_id);
 /* The profile of a case, if it has one, or why not. False where no step has a time. */
 bool show_profile(FILE *out, const struct record *record, const char *case_id);
+/* The longest step of each case that has a profile, with its rates: of a run of single operations (suite kernels), the
+ * operation by shape. Nothing where no case has one. */
+void show_profiles(FILE *out, const struct record *record);
 /* The whole record, or one case of it (case_id may be NULL), as one JSON document: {"environment": {...}, "cases":
  * [...], ...}. Unknown numbers are null. */
 bool show_json(FILE *out, const struct record *record, const char *case_id);

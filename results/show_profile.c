@@ -58,17 +58,21 @@ static void print_groups(FILE *out, const struct profile_row *profile, const str
     free(groups);
 }
 
+static struct profile_line line_of_step(const struct profile_row *profile, const struct trace_row *step) {
+    return (struct profile_line){.time_ns = step->profile_ns,
+                                 .total_ns = profile->steps_ns,
+                                 .flops = (double)step->flops,
+                                 .bytes = (double)step->bytes,
+                                 .roof_share = step->roof_share,
+                                 .limit = step->limit};
+}
+
 static void print_longest(FILE *out, const struct profile_row *profile, const struct trace_row *const *steps,
                           size_t step_count) {
     fprintf(out, "\n");
     print_heading(out, "step", false);
     for (size_t i = 0; i < step_count && i < STEP_LINES; i++) {
-        struct profile_line line = {.time_ns = steps[i]->profile_ns,
-                                    .total_ns = profile->steps_ns,
-                                    .flops = (double)steps[i]->flops,
-                                    .bytes = (double)steps[i]->bytes,
-                                    .roof_share = steps[i]->roof_share,
-                                    .limit = steps[i]->limit};
+        const struct profile_line line = line_of_step(profile, steps[i]);
         print_line(out, &line);
         fprintf(out, "%s %s %s\n", steps[i]->op, steps[i]->kernel, steps[i]->module);
     }
@@ -120,4 +124,23 @@ bool show_profile(FILE *out, const struct record *record, const char *case_id) {
     }
     free(steps);
     return count > 0;
+}
+
+void show_profiles(FILE *out, const struct record *record) {
+    size_t told = 0;
+    for (size_t i = 0; i < record->tables[TABLE_PROFILES].count; i++) {
+        size_t count = 0;
+        const struct profile_row *profile = RECORD_ROW(record, TABLE_PROFILES, i, profile_row);
+        const struct trace_row **steps = roofline_find_steps(record, profile->case_id, &count);
+        if (count > 0) {
+            if (told++ == 0) {
+                fprintf(out, "\nthe longest step of each profiled case:\n");
+                print_heading(out, "case, kernel", false);
+            }
+            const struct profile_line line = line_of_step(profile, steps[0]);
+            print_line(out, &line);
+            fprintf(out, "%s %s\n", profile->case_id, steps[0]->kernel);
+        }
+        free(steps);
+    }
 }

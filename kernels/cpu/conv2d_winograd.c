@@ -371,7 +371,7 @@ static void transform_outputs(const struct block *b, size_t panel, size_t place)
         if (tiles.count > 0) {
             store_tiles_by_row(b, tiles, panel, row, at_once * b->sizes.m);
         }
-        if (b->task->run->moments != NULL) {
+        if (b->sizes.m > 0 && b->task->run->moments != NULL) {
             sum_stored(b, panel, row);
         }
     }

@@ -186,6 +186,10 @@ Test(show, a_profile_is_told_by_op_by_kernel_and_by_step) {
     expect_contains(text, "66.7 %  conv2d conv2d_fast decoder.conv_in\n");
     expect_contains(text, "Above 100 %: FLOPs are those of the direct form, and Winograd's");
     cr_expect_lt(strstr(text, "  conv2d\n"), strstr(text, "  group_norm\n"), "longest first");
+    text = PRINTED(out, show_summary(out, record, 0));
+    expect_contains(text, "the longest step of each profiled case:\n");
+    expect_contains(text, "66.7 %  m/cpu/fp32/plain/1x4x8x8 conv2d_fast\n");
+    cr_expect_null(strstr(text, "group_norm_fast"), "%s", text);
     cr_expect_null(strstr(text, "77.8 ms"), "times of the first decode are not mixed with the profile's");
     cr_expect_null(strstr(text, "nan"), "%s", text);
     record_free(record);
