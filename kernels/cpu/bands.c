@@ -152,29 +152,41 @@ static void find_rings(const struct plan *plan, const struct band_group *group, 
     }
 }
 
+/* Rows that a step's value is kept in: whole blocks, so that none begins anew inside; all of them where others read it.
+ */
+static size_t kept_rows(const struct plan *plan, const struct band_group *group, size_t index, size_t used) {
+    const struct step *step = &plan->steps[group->first + index];
+    const size_t ring = divide_up(used > 0 ? used : 1, step->conv2d.block_rows) * step->conv2d.block_rows;
+    return is_private(plan, group, written_buffer(step)) ? ring : step->output.height;
+}
+
+static size_t row_bytes(const struct operand *value) {
+    return panel_count(value->channels) * value->width * PANEL * storage_bytes(value->segments[0].storage);
+}
+
 /* Whether the values inside take no more than the largest of them would; two are kept whole, before and behind the
- * group, where steps that run one after the other hold three. Sets the rings if `set`. */
-static bool saves(struct plan *plan, const struct band_group *group, const size_t *rows, bool set) {
+ * group, where steps that run one after the other hold three. `rows` are in use of each. */
+static bool saves(const struct plan *plan, const struct band_group *group, const size_t *rows) {
     size_t total = 0, unbanded = 0, largest = 0;
     for (size_t i = 0; i < group->count; i++) {
         const struct operand *value = &plan->steps[group->first + i].output;
-        const int32_t buffer = value->segments[0].buffer;
-        const size_t line = PANEL * storage_bytes(value->segments[0].storage);
-        const size_t row = panel_count(value->channels) * value->width * line, whole = row * value->height;
+        const bool last = i + 1 == group->count;
+        const size_t whole = row_bytes(value) * value->height, kept = kept_rows(plan, group, i, rows[i]);
         largest = whole > largest ? whole : largest;
-        unbanded += i + 1 < group->count ? whole : 0;
-        if (!is_private(plan, group, buffer)) {
-            total += i + 1 < group->count ? whole : 0;
-            continue;
-        }
-        const size_t block = plan->steps[group->first + i].conv2d.block_rows; /* a block does not begin anew inside */
-        const size_t ring = divide_up(rows[i] > 0 ? rows[i] : 1, block) * block;
-        total += row * ring;
-        if (set && ring < value->height) {
-            set_ring(plan, buffer, ring, row * ring);
-        }
+        unbanded += last ? 0 : whole;
+        total += last && kept == value->height ? 0 : row_bytes(value) * kept;
     }
     return total <= largest && total < unbanded;
+}
+
+static void set_rings(struct plan *plan, const struct band_group *group, const size_t *rows) {
+    for (size_t i = 0; i < group->count; i++) {
+        const struct operand *value = &plan->steps[group->first + i].output;
+        const size_t kept = kept_rows(plan, group, i, rows[i]);
+        if (kept < value->height) {
+            set_ring(plan, value->segments[0].buffer, kept, row_bytes(value) * kept);
+        }
+    }
 }
 
 /* The longest group from `first` on whose rings are small; count 0 where there is none of two. */
@@ -187,12 +199,12 @@ static bool find_group(struct plan *plan, size_t first, size_t end, size_t threa
         memset(rows, 0, 3 * count * sizeof *rows);
         find_rings(plan, &group, rows);
         /* a longer one may save again: a residual's reader may be the last to come in */
-        *found = saves(plan, &group, rows, false) ? group : *found;
+        *found = saves(plan, &group, rows) ? group : *found;
     }
     if (rows != NULL && found->count > 0) {
         memset(rows, 0, 3 * found->count * sizeof *rows);
         find_rings(plan, found, rows);
-        saves(plan, found, rows, true);
+        set_rings(plan, found, rows);
     }
     free(rows);
     return rows != NULL;
