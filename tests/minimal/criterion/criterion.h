@@ -1,5 +1,6 @@
-/* What the tests of kernels use of Criterion, for targets that no package of Criterion exists for: they compile as they
- * are, with this folder before the others (scripts/test_aarch64.sh). Each test runs in a process of its own. */
+/* What the tests of kernels use of Criterion, for targets that no package of Criterion exists for, and for static
+ * programs: they compile as they are, with this folder before the others (scripts/test_aarch64.sh, test_avx512.sh).
+ * Each test runs in a process of its own. */
 #ifndef TESTS_MINIMAL_CRITERION_CRITERION_H
 #define TESTS_MINIMAL_CRITERION_CRITERION_H
 
