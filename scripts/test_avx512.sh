@@ -27,7 +27,7 @@ if [ "${1:-}" = --build ]; then
     shift 2
 fi
 cd "$(dirname "$0")/.."
-[ $# -gt 0 ] || set -- arena decoder kernels peak plan_ops tiling
+[ $# -gt 0 ] || set -- arena decoder kernels peak plan_ops storage tiling
 bios=/usr/share/bochs/BIOS-bochs-latest
 vga_bios=/usr/share/vgabios/vgabios.bin
 screen=/usr/lib/x86_64-linux-gnu/bochs/plugins/libbx_sdl2_gui.so
@@ -48,7 +48,8 @@ mkdir -p "$cd_root" "$system/bin" "$system/dev" "$system/proc"
 # Static, so that the guest needs no libraries; the linker's word on dlopen() is of OpenMP's profiling.
 echo "build: the tests and a disc to boot"
 gcc -std=c11 -O2 -D_GNU_SOURCE -Itests/minimal -I. -Iinclude -fno-math-errno -ffp-contract=off -Wno-psabi -fopenmp -static -s \
-    -o "$system/tests" tests/minimal/main.c tests/kernels/support_graphs.c tests/kernels/support_wide.c tests/kernels/test_[!g]*.c \
+    -o "$system/tests" tests/minimal/main.c tests/kernels/support_[!fg]*.c tests/kernels/support_graphs.c \
+    tests/kernels/test_[!g]*.c \
     "$dir/vaemark/kernels/cpu/libvaemark_cpu.a" "$dir/vaemark/reference/libvaemark_reference.a" \
     "$dir/vaemark/base/libvaemark_base.a" -lm 2>"$dir/linker" || {
     cat "$dir/linker" >&2
