@@ -54,13 +54,14 @@ static void choose_tiles(struct step *step) {
              cost_of(6, step) / direct);
 }
 
-void conv2d_choose(struct step *step, bool direct) {
+void conv2d_choose(struct step *step, const struct kernel_set *kernels, bool direct) {
     const char *why = NULL;
     if (step->type == &step_conv2d) {
         why = find_obstacle(step, direct);
         if (why == NULL) {
             choose_tiles(step);
             step->type = step->conv2d.winograd > 0 ? &step_conv2d_winograd : &step_conv2d;
+            step->conv2d.tile_panels = kernels->gemm_panels;
         }
     } else if (step->type == &step_conv2d_narrow) {
         why = "narrow: at most 4 outputs, so that lanes are input channels";

@@ -1,10 +1,11 @@
 /* 3x3 convolutions of stride 1 with fewer multiplications: Winograd's F(m x m, 3 x 3) (isa/winograd.c), m = 2, 4 or 6.
  *
  * Weights are transformed at each decode, a part of the output channels at a time: 1 to 2 % of the time instead of five
- * to seven times the memory. A task takes a block of tiles and does everything with it alone: the patch of each input
- * panel is loaded once, with all that the operand carries, and transformed; each point is a product of (tiles x input
- * channels) by (input channels x output channels); points of a few output panels are transformed back and stored
- * through the epilogue. Tiles do not see each other, so that blocks and threads change no result. */
+ * to seven times the memory. Where all tiles are one block, each task transforms those of its own output panels, as
+ * many at a time as stay in its cache. A task takes a block of tiles and does everything with it alone: the patch of
+ * each input panel is loaded once, with all that the operand carries, and transformed; each point is a product of
+ * (tiles x input channels) by (input channels x output channels); points of a few output panels are transformed back
+ * and stored through the epilogue. Tiles do not see each other, so that blocks and threads change no result. */
 #include <string.h>
 
 #include "kernels/cpu/conv2d.h"
@@ -47,9 +48,12 @@ static struct winograd_sizes sizes_of(const struct step *step) {
     const struct conv2d_step *c = &step->conv2d;
     const size_t m = c->winograd > 0 ? c->winograd : 2; /* never 0 here, but tools cannot know */
     struct winograd_sizes s = {.m = m, .points = (m + 2) * (m + 2), .in_panels = c->in_panels};
-    s.part_panels = part_panels(step, m);
+    s.part_panels = c->own_weights ? panel_count(step->output.channels) : part_panels(step, m);
     s.block_tiles = c->block_rows / m * (c->block_columns / m);
     s.weight_stride = s.part_panels * c->in_panels * PANEL * PANEL + PAD_FLOATS;
+    if (c->own_weights) {
+        s.weight_stride = c->pass_panels * at_most(CHUNK_BLOCKS, c->in_panels) * PANEL * PANEL + PAD_FLOATS;
+    }
     s.input_stride = c->in_panels * s.block_tiles * PANEL + PAD_FLOATS;
     s.output_stride = c->pass_panels * s.block_tiles * PANEL + PAD_FLOATS;
     return s;
@@ -80,6 +84,22 @@ static size_t choose_tiles(size_t m, size_t in_panels) {
     return at_most(m == 2 ? 2 * tiles : tiles, fit > 0 ? fit : 1);
 }
 
+bool conv2d_winograd_is_one_block(const struct step *step, size_t m) {
+    const size_t rows = divide_up(step->output.height, m), columns = divide_up(step->output.width, m);
+    return step->output.images == 1 && columns <= BLOCK_TILE_COLUMNS &&
+           rows * columns <= choose_tiles(m, panel_count(step->inputs[0].channels));
+}
+
+/* Each thread has all tiles, and its share of the output panels. */
+static void plan_one_block(struct step *step, size_t threads) {
+    struct conv2d_step *c = &step->conv2d;
+    c->own_weights = true;
+    c->block_columns = divide_up(c->out_width, c->winograd) * c->winograd;
+    c->block_rows = divide_up(c->out_height, c->winograd) * c->winograd;
+    c->block_panels = divide_up(panel_count(step->output.channels), threads);
+    c->pass_panels = at_most(c->tile_panels, c->block_panels);
+}
+
 static void plan_blocks(struct step *step, size_t threads) {
     struct conv2d_step *c = &step->conv2d;
     const size_t m = c->winograd;
@@ -104,12 +124,17 @@ static size_t offset_floats(const struct conv2d_step *c) {
 static void conv2d_winograd_plan(struct step *step, int threads, struct step_workspace *workspace) {
     struct conv2d_step *c = &step->conv2d;
     conv2d_plan_image(step);
-    plan_blocks(step, (size_t)threads);
+    if (conv2d_winograd_is_one_block(step, c->winograd)) {
+        plan_one_block(step, (size_t)threads);
+    } else {
+        plan_blocks(step, (size_t)threads);
+    }
     const struct winograd_sizes s = sizes_of(step);
-    const size_t thread_floats =
+    const size_t task_floats =
         offset_floats(c) + conv2d_patch_floats(c) + s.points * (s.input_stride + s.output_stride);
-    workspace->shared_bytes = s.points * s.weight_stride * sizeof(float);
-    workspace->thread_bytes = thread_floats * sizeof(float);
+    const size_t weight_floats = s.points * s.weight_stride;
+    workspace->shared_bytes = (c->own_weights ? 0 : weight_floats) * sizeof(float);
+    workspace->thread_bytes = (task_floats + (c->own_weights ? weight_floats : 0)) * sizeof(float);
 }
 
 /* ---- run ---- */
@@ -140,7 +165,15 @@ static const float *weight_block(float *scratch, const struct run *run, const st
     return scratch;
 }
 
-/* (points, panels, input panels, 16, 16) of a part of the outputs. */
+/* One block of weights, as points. `place` is its own in the transformed weights, `block` its own in the packed ones.
+ */
+static void transform_weight_block(const struct run *run, const struct step *step, const struct winograd_sizes *s,
+                                   const float (*g)[3], float *place, size_t block, bool stream) {
+    float scratch[BLOCK_FLOATS] __attribute__((aligned(LINE_BYTES)));
+    run->kernels->winograd_weights(place, s->weight_stride, weight_block(scratch, run, step, block), s->m, g, stream);
+}
+
+/* (points, panels, input panels, 16, 16) of a part of the outputs, for all tasks. */
 static void transform_weights(const struct run *run, const struct step *step, size_t first, size_t panels) {
     const struct winograd_sizes s = sizes_of(step);
     float *weights = run_shared_workspace(run), g[MOST_POINTS][3];
@@ -148,10 +181,8 @@ static void transform_weights(const struct run *run, const struct step *step, si
     find_g(g, s.m);
 #pragma omp parallel for num_threads(run->threads) schedule(static)
     for (size_t i = 0; i < panels * s.in_panels; i++) {
-        float block[BLOCK_FLOATS] __attribute__((aligned(LINE_BYTES)));
-        run->kernels->winograd_weights(weights + i * PANEL * PANEL, s.weight_stride,
-                                       weight_block(block, run, step, first * s.in_panels + i), s.m,
-                                       (const float(*)[3])g, stream);
+        transform_weight_block(run, step, &s, (const float(*)[3])g, weights + i * PANEL * PANEL,
+                               first * s.in_panels + i, stream);
     }
 }
 
@@ -163,6 +194,7 @@ struct block {
     bool doubled;
     size_t *offsets;                 /* of the input panels of a point */
     float *patch, *inputs, *outputs; /* one panel's lines; (points, panels, tiles, 16) */
+    float *own_weights;              /* of a pass and a few input panels, where no other task uses them */
 };
 
 static struct block find_block(const struct conv2d_task *task) {
@@ -176,6 +208,7 @@ static struct block find_block(const struct conv2d_task *task) {
     b.patch = task->scratch + offset_floats(c);
     b.inputs = b.patch + conv2d_patch_floats(c);
     b.outputs = b.inputs + b.sizes.points * b.sizes.input_stride;
+    b.own_weights = b.outputs + b.sizes.points * b.sizes.output_stride;
     for (size_t panel = 0; panel < c->in_panels; panel++) {
         b.offsets[panel] = panel * b.tiles * PANEL;
     }
@@ -291,6 +324,44 @@ static void multiply(const struct block *b, size_t panel, size_t panels) {
     }
 }
 
+/* Weights of output panels [panel, panel + panels) of the task from `count` input panels on `first`, as points. */
+static void transform_own_weights(const struct block *b, size_t panel, size_t panels, size_t first, size_t count) {
+    const struct conv2d_task *task = b->task;
+    float g[MOST_POINTS][3];
+    find_g(g, b->sizes.m);
+    for (size_t i = 0; i < panels * count; i++) {
+        const size_t block = (task->panel + panel + i / count) * b->sizes.in_panels + first + i % count;
+        transform_weight_block(task->run, task->step, &b->sizes, (const float(*)[3])g,
+                               b->own_weights + i * PANEL * PANEL, block, false);
+    }
+}
+
+/* The same with weights of the task's own: all points of a few input panels at a time. */
+static void multiply_own(const struct block *b, size_t panel, size_t panels) {
+    const struct winograd_sizes *s = &b->sizes;
+    struct gemm gemm = {.c_panel_stride = b->tiles * PANEL,
+                        .a_pixel_stride = PANEL,
+                        .depth = PANEL,
+                        .pixels = b->tiles,
+                        .panels = panels};
+    for (size_t first = 0; first < s->in_panels; first += CHUNK_BLOCKS) {
+        gemm.block_count = at_most(CHUNK_BLOCKS, s->in_panels - first);
+        gemm.b_panel_stride = gemm.block_count * PANEL * PANEL;
+        gemm.a_offsets = b->offsets + first;
+        gemm.accumulate = first > 0;
+        transform_own_weights(b, panel, panels, first, gemm.block_count);
+        for (size_t point = 0, next; point < s->points; point = next) {
+            next = next_point(b, point);
+            gemm.a = b->inputs + point * s->input_stride;
+            gemm.b = b->own_weights + point * s->weight_stride;
+            gemm.c = b->outputs + point * s->output_stride;
+            gemm.next_a = b->inputs + next * s->input_stride + first * b->tiles * PANEL;
+            gemm.next_a_lines = next < s->points ? gemm.block_count * b->tiles : 0;
+            b->task->run->kernels->gemm(&gemm);
+        }
+    }
+}
+
 /* Whether a row of tiles can be stored where it belongs: all its rows are there, one behind the other, and the residual
  * lies as they do. */
 static bool is_stored_at_once(const struct block *b, size_t row) {
@@ -383,7 +454,11 @@ static void work(struct conv2d_task *task) {
     transform_inputs(&b);
     for (size_t panel = 0; panel < task->panels; panel += pass) {
         const size_t panels = at_most(pass, task->panels - panel);
-        multiply(&b, panel, panels);
+        if (task->step->conv2d.own_weights) {
+            multiply_own(&b, panel, panels);
+        } else {
+            multiply(&b, panel, panels);
+        }
         for (size_t i = 0; i < panels; i++) {
             transform_outputs(&b, panel + i, i);
         }
@@ -395,7 +470,9 @@ static void conv2d_winograd_run(const struct run *run, const struct step *step) 
     struct conv2d_part part = conv2d_whole(step);
     for (; part.first_panel < out_panels; part.first_panel += most) {
         part.panels = at_most(most, out_panels - part.first_panel);
-        transform_weights(run, step, part.first_panel, part.panels);
+        if (!step->conv2d.own_weights) {
+            transform_weights(run, step, part.first_panel, part.panels);
+        }
         conv2d_run_tasks(run, step, &part, work);
     }
 }
@@ -406,7 +483,9 @@ static bool conv2d_winograd_has_rows(const struct step *step) {
 }
 
 static void conv2d_winograd_begin(const struct run *run, const struct step *step) {
-    transform_weights(run, step, 0, panel_count(step->output.channels));
+    if (!step->conv2d.own_weights) {
+        transform_weights(run, step, 0, panel_count(step->output.channels));
+    }
 }
 
 static void conv2d_winograd_run_rows(const struct run *run, const struct step *step, size_t image, size_t first,

@@ -315,7 +315,7 @@ enum vaemark_status plan_create(const struct vaemark_graph *graph, const struct 
         status = error_set(error, VAEMARK_OUT_OF_MEMORY, "no memory for the plan");
     }
     for (size_t i = 0; status == VAEMARK_OK && i < plan->step_count; i++) {
-        conv2d_choose(&plan->steps[i], settings->direct);
+        conv2d_choose(&plan->steps[i], settings->kernels, settings->direct);
     }
     if (status == VAEMARK_OK) {
         status = plan_steps(plan, settings, error);

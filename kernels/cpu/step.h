@@ -76,6 +76,8 @@ struct conv2d_step {
     size_t chunk_panels; /* input panels reduced by one call of the microkernel */
     size_t winograd;     /* m of F(m x m, 3 x 3), where the step is step_conv2d_winograd */
     size_t pass_panels;  /* of outputs whose points are in flight at a time */
+    size_t tile_panels;  /* of outputs that the microkernel computes at a time */
+    bool own_weights;    /* Winograd's: each task transforms weights itself */
 };
 
 struct step {

@@ -80,24 +80,29 @@ ALWAYS_INLINE void transform_output(const size_t m, const bool doubled, vec *y, 
 
 /* ---- weights ---- */
 
+/* A whole line of each point at a time, or what is streamed would leave the core in halves. */
 ALWAYS_INLINE void weight_line(const size_t m, const bool stream, float *out, size_t point_stride, const float *in,
                                const float (*g)[3]) {
-    vec middle[MOST_POINTS][3];
+    vec middle[MOST_POINTS][3][PANEL_VECTORS];
     for (size_t i = 0; i < m + 2; i++) {
         UNROLLED(x, 3) {
-            middle[i][x] =
-                g[i][2] * vec_load(in + (6 + x) * PANEL * PANEL) +
-                (g[i][1] * vec_load(in + (3 + x) * PANEL * PANEL) + g[i][0] * vec_load(in + x * PANEL * PANEL));
+            UNROLLED(v, PANEL_VECTORS) {
+                const float *tap = in + x * PANEL * PANEL + v * VECTOR_LANES;
+                middle[i][x][v] = g[i][2] * vec_load(tap + (size_t)6 * PANEL * PANEL) +
+                                  (g[i][1] * vec_load(tap + (size_t)3 * PANEL * PANEL) + g[i][0] * vec_load(tap));
+            }
         }
     }
     for (size_t i = 0; i < m + 2; i++) {
         for (size_t j = 0; j < m + 2; j++) {
-            const vec u = g[j][2] * middle[i][2] + (g[j][1] * middle[i][1] + g[j][0] * middle[i][0]);
             float *point = out + (i * (m + 2) + j) * point_stride;
-            if (stream) {
-                vec_stream(point, u);
-            } else {
-                vec_store(point, u);
+            UNROLLED(v, PANEL_VECTORS) {
+                const vec u = g[j][2] * middle[i][2][v] + (g[j][1] * middle[i][1][v] + g[j][0] * middle[i][0][v]);
+                if (stream) {
+                    vec_stream(point + v * VECTOR_LANES, u);
+                } else {
+                    vec_store(point + v * VECTOR_LANES, u);
+                }
             }
         }
     }
@@ -105,8 +110,8 @@ ALWAYS_INLINE void weight_line(const size_t m, const bool stream, float *out, si
 
 ALWAYS_INLINE void weight_block(const size_t m, const bool stream, float *out, size_t point_stride, const float *in,
                                 const float (*g)[3]) {
-    for (size_t lane = 0; lane < PANEL * PANEL; lane += VECTOR_LANES) {
-        weight_line(m, stream, out + lane, point_stride, in + lane, g);
+    for (size_t line = 0; line < PANEL * PANEL; line += PANEL) {
+        weight_line(m, stream, out + line, point_stride, in + line, g);
     }
 }
 
