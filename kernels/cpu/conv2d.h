@@ -62,9 +62,6 @@ void conv2d_run_tasks(const struct run *run, const struct step *step, const stru
 typedef void conv2d_compute(const struct conv2d_task *task);
 void conv2d_run_direct(struct conv2d_task *task, conv2d_compute *compute);
 
-/* Whether one task has all tiles of F(m x m, 3 x 3), so that each weight is used once. */
-bool conv2d_winograd_is_one_block(const struct step *step, size_t m);
-
 /* Decides by which algorithm a convolution is computed, step.conv2d.winograd and the step's type, and writes down why
  * (conv2d_choice.c). `direct`: nothing but sums as they stand. Other steps stay as they are. */
 void conv2d_choose(struct step *step, const struct kernel_set *kernels, bool direct);

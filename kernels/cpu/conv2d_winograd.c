@@ -84,7 +84,9 @@ static size_t choose_tiles(size_t m, size_t in_panels) {
     return at_most(m == 2 ? 2 * tiles : tiles, fit > 0 ? fit : 1);
 }
 
-bool conv2d_winograd_is_one_block(const struct step *step, size_t m) {
+/* Whether one task can have all tiles, so that each weight is used once. */
+static bool is_one_block(const struct step *step) {
+    const size_t m = step->conv2d.winograd;
     const size_t rows = divide_up(step->output.height, m), columns = divide_up(step->output.width, m);
     return step->output.images == 1 && columns <= BLOCK_TILE_COLUMNS &&
            rows * columns <= choose_tiles(m, panel_count(step->inputs[0].channels));
@@ -124,7 +126,7 @@ static size_t offset_floats(const struct conv2d_step *c) {
 static void conv2d_winograd_plan(struct step *step, int threads, struct step_workspace *workspace) {
     struct conv2d_step *c = &step->conv2d;
     conv2d_plan_image(step);
-    if (conv2d_winograd_is_one_block(step, c->winograd)) {
+    if (is_one_block(step)) {
         plan_one_block(step, (size_t)threads);
     } else {
         plan_blocks(step, (size_t)threads);
