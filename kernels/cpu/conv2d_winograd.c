@@ -8,185 +8,8 @@
  * and stored through the epilogue. Tiles do not see each other, so that blocks and threads change no result. */
 #include <string.h>
 
-#include "kernels/cpu/conv2d.h"
+#include "kernels/cpu/conv2d_winograd.h"
 #include "kernels/cpu/moments.h"
-
-/* Blocks of weights a call of the microkernel; the sums of calls are added up after. Long chains of rounding are what
- * most of Winograd's error is made of. */
-enum { MOST_POINTS = 8, CHUNK_BLOCKS = 8, BLOCK_FLOATS = 9 * PANEL * PANEL };
-
-/* Tiles a block. A row of tiles is written line by line, so it is not too short. Weights are read once a block: from
- * 512 input channels on blocks are large, but for m = 6, whose points are so many that 64 tiles do as well in half of
- * the memory; up to 64 channels they are small, to stay in cache. */
-enum { BLOCK_TILE_COLUMNS = 16, TILES = 64, WIDE_PANELS = 32, WIDE_TILES = 128, NARROW_PANELS = 4, NARROW_TILES = 32 };
-
-/* Output panels whose points are in flight at a time: few, to stay in cache, until from 256 input channels on the
- * inputs do not and had better be read once. */
-enum { PASS_PANELS = 4, PASS_ALL_PANELS = 16 };
-
-/* Between points: an odd number of lines, or all of them share a cache set. */
-enum { PAD_FLOATS = 3 * PANEL };
-
-#define PART_WEIGHT_BYTES ((size_t)36 << 20) /* of transformed weights at a time; half where storage is */
-#define BLOCK_BYTES       ((size_t)16 << 20) /* of a block's transformed inputs at most: each thread has them */
-#define STREAMED_BYTES    ((size_t)16 << 20) /* more weights are written past the caches, which they would flush */
-
-struct winograd_sizes {
-    size_t m, points, in_panels, part_panels, block_tiles;
-    size_t weight_stride, input_stride, output_stride; /* floats from point to point */
-};
-
-static size_t part_panels(const struct step *step, size_t m) {
-    const size_t out_panels = panel_count(step->output.channels);
-    const size_t panel_bytes = (m + 2) * (m + 2) * step->conv2d.in_panels * PANEL * LINE_BYTES;
-    const size_t part_bytes = step->weight_bf16 ? PART_WEIGHT_BYTES / 2 : PART_WEIGHT_BYTES;
-    const size_t most = part_bytes / panel_bytes > 0 ? part_bytes / panel_bytes : 1;
-    return divide_up(out_panels, divide_up(out_panels, most));
-}
-
-static struct winograd_sizes sizes_of(const struct step *step) {
-    const struct conv2d_step *c = &step->conv2d;
-    const size_t m = c->winograd > 0 ? c->winograd : 2; /* never 0 here, but tools cannot know */
-    struct winograd_sizes s = {.m = m, .points = (m + 2) * (m + 2), .in_panels = c->in_panels};
-    s.part_panels = c->own_weights ? panel_count(step->output.channels) : part_panels(step, m);
-    s.block_tiles = c->block_rows / m * (c->block_columns / m);
-    s.weight_stride = s.part_panels * c->in_panels * PANEL * PANEL + PAD_FLOATS;
-    if (c->own_weights) {
-        s.weight_stride = c->pass_panels * at_most(CHUNK_BLOCKS, c->in_panels) * PANEL * PANEL + PAD_FLOATS;
-    }
-    s.input_stride = c->in_panels * s.block_tiles * PANEL + PAD_FLOATS;
-    s.output_stride = c->pass_panels * s.block_tiles * PANEL + PAD_FLOATS;
-    return s;
-}
-
-/* ---- plan ---- */
-
-/* Rows of tiles a block: as many as fit `most`, fewer where threads would wait for the last block. */
-static size_t choose_block_rows(size_t tile_rows, size_t most, size_t other_blocks, size_t threads) {
-    size_t best = 1, least = SIZE_MAX;
-    for (size_t rows = at_most(tile_rows, most); rows >= 1; rows--) {
-        /* a row more for the halo and the weights that each block reads */
-        const size_t turns = divide_up(divide_up(tile_rows, rows) * other_blocks, threads) * (rows + 1);
-        if (turns < least) {
-            least = turns;
-            best = rows;
-        }
-    }
-    return best;
-}
-
-static size_t choose_tiles(size_t m, size_t in_panels) {
-    const size_t fit = BLOCK_BYTES / ((m + 2) * (m + 2) * in_panels * LINE_BYTES);
-    size_t tiles = in_panels > NARROW_PANELS ? TILES : NARROW_TILES;
-    if (in_panels >= WIDE_PANELS && m < 6) {
-        tiles = WIDE_TILES;
-    }
-    return at_most(m == 2 ? 2 * tiles : tiles, fit > 0 ? fit : 1);
-}
-
-/* Whether one task can have all tiles, so that each weight is used once. */
-static bool is_one_block(const struct step *step) {
-    const size_t m = step->conv2d.winograd;
-    const size_t rows = divide_up(step->output.height, m), columns = divide_up(step->output.width, m);
-    return step->output.images == 1 && columns <= BLOCK_TILE_COLUMNS &&
-           rows * columns <= choose_tiles(m, panel_count(step->inputs[0].channels));
-}
-
-/* Each thread has all tiles, and its share of the output panels. */
-static void plan_one_block(struct step *step, size_t threads) {
-    struct conv2d_step *c = &step->conv2d;
-    c->own_weights = true;
-    c->block_columns = divide_up(c->out_width, c->winograd) * c->winograd;
-    c->block_rows = divide_up(c->out_height, c->winograd) * c->winograd;
-    c->block_panels = divide_up(panel_count(step->output.channels), threads);
-    c->pass_panels = at_most(c->tile_panels, c->block_panels);
-}
-
-static void plan_blocks(struct step *step, size_t threads) {
-    struct conv2d_step *c = &step->conv2d;
-    const size_t m = c->winograd;
-    const size_t tile_rows = divide_up(c->out_height, m), tile_columns = divide_up(c->out_width, m);
-    const size_t part = part_panels(step, m);
-    const size_t tiles = choose_tiles(m, c->in_panels);
-    const size_t columns = divide_up(tile_columns, divide_up(tile_columns, BLOCK_TILE_COLUMNS));
-    const size_t across = step->output.images * divide_up(tile_columns, columns);
-    const size_t rows = choose_block_rows(tile_rows, tiles / columns > 0 ? tiles / columns : 1, across, threads);
-    const size_t blocks = across * divide_up(tile_rows, rows);
-    c->block_columns = columns * m;
-    c->block_rows = rows * m;
-    c->block_panels =
-        divide_up(part, at_most(divide_up(threads, blocks > 0 ? blocks : 1), divide_up(part, PASS_PANELS)));
-    c->pass_panels = c->in_panels >= PASS_ALL_PANELS ? c->block_panels : at_most(PASS_PANELS, c->block_panels);
-}
-
-static size_t offset_floats(const struct conv2d_step *c) {
-    return divide_up(c->in_panels * sizeof(size_t), LINE_BYTES) * PANEL;
-}
-
-static void conv2d_winograd_plan(struct step *step, int threads, struct step_workspace *workspace) {
-    struct conv2d_step *c = &step->conv2d;
-    conv2d_plan_image(step);
-    if (is_one_block(step)) {
-        plan_one_block(step, (size_t)threads);
-    } else {
-        plan_blocks(step, (size_t)threads);
-    }
-    const struct winograd_sizes s = sizes_of(step);
-    const size_t task_floats =
-        offset_floats(c) + conv2d_patch_floats(c) + s.points * (s.input_stride + s.output_stride);
-    const size_t weight_floats = s.points * s.weight_stride;
-    workspace->shared_bytes = (c->own_weights ? 0 : weight_floats) * sizeof(float);
-    workspace->thread_bytes = (task_floats + (c->own_weights ? weight_floats : 0)) * sizeof(float);
-}
-
-/* ---- run ---- */
-
-/* G: the powers 0 to 2 of each point over prod_{q != p} (p - q); of infinity the highest power alone. */
-static void find_g(float g[MOST_POINTS][3], size_t m) {
-    static const double points[MOST_POINTS - 1] = {0.0, 1.0, -1.0, 2.0, -2.0, 0.5, -0.5};
-    for (size_t i = 0; i <= m; i++) {
-        double divisor = 1.0;
-        for (size_t k = 0; k <= m; k++) {
-            divisor *= k == i ? 1.0 : points[i] - points[k];
-        }
-        g[i][0] = (float)(1.0 / divisor);
-        g[i][1] = (float)(points[i] / divisor);
-        g[i][2] = (float)(points[i] * points[i] / divisor);
-    }
-    g[m + 1][0] = g[m + 1][1] = 0.0f;
-    g[m + 1][2] = 1.0f;
-}
-
-/* A block of weights, (9, 16, 16), as floats: as packed, or widened into `scratch`. */
-static const float *weight_block(float *scratch, const struct run *run, const struct step *step, size_t block) {
-    static const struct prologue stored = {.storage = STORAGE_BF16};
-    if (step->weight_bf16 == NULL) {
-        return step->weight + block * BLOCK_FLOATS;
-    }
-    run->kernels->load_lines(scratch, step->weight_bf16 + block * BLOCK_FLOATS, BLOCK_FLOATS / PANEL, 1, 0, &stored);
-    return scratch;
-}
-
-/* One block of weights, as points. `place` is its own in the transformed weights, `block` its own in the packed ones.
- */
-static void transform_weight_block(const struct run *run, const struct step *step, const struct winograd_sizes *s,
-                                   const float (*g)[3], float *place, size_t block, bool stream) {
-    float scratch[BLOCK_FLOATS] __attribute__((aligned(LINE_BYTES)));
-    run->kernels->winograd_weights(place, s->weight_stride, weight_block(scratch, run, step, block), s->m, g, stream);
-}
-
-/* (points, panels, input panels, 16, 16) of a part of the outputs, for all tasks. */
-static void transform_weights(const struct run *run, const struct step *step, size_t first, size_t panels) {
-    const struct winograd_sizes s = sizes_of(step);
-    float *weights = run_shared_workspace(run), g[MOST_POINTS][3];
-    const bool stream = s.points * s.weight_stride * sizeof(float) > STREAMED_BYTES;
-    find_g(g, s.m);
-#pragma omp parallel for num_threads(run->threads) schedule(static)
-    for (size_t i = 0; i < panels * s.in_panels; i++) {
-        transform_weight_block(run, step, &s, (const float(*)[3])g, weights + i * PANEL * PANEL,
-                               first * s.in_panels + i, stream);
-    }
-}
 
 /* A task's tiles and scratch. */
 struct block {
@@ -201,13 +24,13 @@ struct block {
 
 static struct block find_block(const struct conv2d_task *task) {
     const struct conv2d_step *c = &task->step->conv2d;
-    struct block b = {.task = task, .sizes = sizes_of(task->step)};
+    struct block b = {.task = task, .sizes = conv2d_winograd_sizes(task->step)};
     b.tile_rows = divide_up(task->rows, b.sizes.m);
     b.tile_columns = divide_up(task->columns, b.sizes.m);
     b.tiles = b.tile_rows * b.tile_columns;
     b.doubled = task->step->inputs[0].upsample == 2;
     b.offsets = (size_t *)task->scratch;
-    b.patch = task->scratch + offset_floats(c);
+    b.patch = task->scratch + conv2d_winograd_offset_floats(task->step);
     b.inputs = b.patch + conv2d_patch_floats(c);
     b.outputs = b.inputs + b.sizes.points * b.sizes.input_stride;
     b.own_weights = b.outputs + b.sizes.points * b.sizes.output_stride;
@@ -310,31 +133,19 @@ static void multiply(const struct block *b, size_t panel, size_t panels) {
         next = next_point(b, point);
         gemm.a = b->inputs + point * s->input_stride;
         gemm.c = b->outputs + point * s->output_stride;
-        for (size_t first = 0; first < s->in_panels; first += CHUNK_BLOCKS) {
-            gemm.block_count = at_most(CHUNK_BLOCKS, s->in_panels - first);
+        for (size_t first = 0; first < s->in_panels; first += WINOGRAD_CHUNK_BLOCKS) {
+            gemm.block_count = at_most(WINOGRAD_CHUNK_BLOCKS, s->in_panels - first);
             gemm.a_offsets = b->offsets + first;
             gemm.b = weights + point * s->weight_stride + first * PANEL * PANEL;
             gemm.accumulate = first > 0;
-            gemm.next_b = gemm.b + CHUNK_BLOCKS * PANEL * PANEL;
-            if (first + CHUNK_BLOCKS >= s->in_panels) {
+            gemm.next_b = gemm.b + WINOGRAD_CHUNK_BLOCKS * PANEL * PANEL;
+            if (first + WINOGRAD_CHUNK_BLOCKS >= s->in_panels) {
                 gemm.next_b = next < s->points ? weights + next * s->weight_stride : NULL;
             }
             gemm.next_a_lines = next < s->points ? gemm.block_count * b->tiles : 0;
             gemm.next_a = b->inputs + next * s->input_stride + first * b->tiles * PANEL;
             b->task->run->kernels->gemm(&gemm);
         }
-    }
-}
-
-/* Weights of output panels [panel, panel + panels) of the task from `count` input panels on `first`, as points. */
-static void transform_own_weights(const struct block *b, size_t panel, size_t panels, size_t first, size_t count) {
-    const struct conv2d_task *task = b->task;
-    float g[MOST_POINTS][3];
-    find_g(g, b->sizes.m);
-    for (size_t i = 0; i < panels * count; i++) {
-        const size_t block = (task->panel + panel + i / count) * b->sizes.in_panels + first + i % count;
-        transform_weight_block(task->run, task->step, &b->sizes, (const float(*)[3])g,
-                               b->own_weights + i * PANEL * PANEL, block, false);
     }
 }
 
@@ -346,12 +157,13 @@ static void multiply_own(const struct block *b, size_t panel, size_t panels) {
                         .depth = PANEL,
                         .pixels = b->tiles,
                         .panels = panels};
-    for (size_t first = 0; first < s->in_panels; first += CHUNK_BLOCKS) {
-        gemm.block_count = at_most(CHUNK_BLOCKS, s->in_panels - first);
+    for (size_t first = 0; first < s->in_panels; first += WINOGRAD_CHUNK_BLOCKS) {
+        gemm.block_count = at_most(WINOGRAD_CHUNK_BLOCKS, s->in_panels - first);
         gemm.b_panel_stride = gemm.block_count * PANEL * PANEL;
         gemm.a_offsets = b->offsets + first;
         gemm.accumulate = first > 0;
-        transform_own_weights(b, panel, panels, first, gemm.block_count);
+        conv2d_winograd_transform_own_weights(b->own_weights, b->task->run, b->task->step, b->task->panel + panel,
+                                              panels, first, gemm.block_count);
         for (size_t point = 0, next; point < s->points; point = next) {
             next = next_point(b, point);
             gemm.a = b->inputs + point * s->input_stride;
@@ -468,12 +280,12 @@ static void work(struct conv2d_task *task) {
 }
 
 static void conv2d_winograd_run(const struct run *run, const struct step *step) {
-    const size_t out_panels = panel_count(step->output.channels), most = sizes_of(step).part_panels;
+    const size_t out_panels = panel_count(step->output.channels), most = conv2d_winograd_sizes(step).part_panels;
     struct conv2d_part part = conv2d_whole(step);
     for (; part.first_panel < out_panels; part.first_panel += most) {
         part.panels = at_most(most, out_panels - part.first_panel);
         if (!step->conv2d.own_weights) {
-            transform_weights(run, step, part.first_panel, part.panels);
+            conv2d_winograd_transform_weights(run, step, part.first_panel, part.panels);
         }
         conv2d_run_tasks(run, step, &part, work);
     }
@@ -481,12 +293,12 @@ static void conv2d_winograd_run(const struct run *run, const struct step *step) 
 
 /* Rows at a time: weights stay transformed, so there must be one part. */
 static bool conv2d_winograd_has_rows(const struct step *step) {
-    return sizes_of(step).part_panels == panel_count(step->output.channels);
+    return conv2d_winograd_sizes(step).part_panels == panel_count(step->output.channels);
 }
 
 static void conv2d_winograd_begin(const struct run *run, const struct step *step) {
     if (!step->conv2d.own_weights) {
-        transform_weights(run, step, 0, panel_count(step->output.channels));
+        conv2d_winograd_transform_weights(run, step, 0, panel_count(step->output.channels));
     }
 }
 
