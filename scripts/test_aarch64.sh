@@ -12,20 +12,8 @@
 # 'N passed, N failed'. Exit status: 0 only if some passed and none failed.
 set -eu
 dir=build/aarch64
-if [ "${1:-}" = -h ] || [ "${1:-}" = --help ]; then
-    sed -n '2,13p' "$0" | sed 's/^# \{0,1\}//'
-    exit 0
-fi
-if [ "${1:-}" = --build ]; then
-    if [ $# -lt 2 ]; then
-        echo "test_aarch64: --build takes a value" >&2
-        exit 2
-    fi
-    mkdir -p "$2"
-    dir=$(cd "$2" && pwd)
-    shift 2
-fi
-cd "$(dirname "$0")/.."
+# shellcheck source=scripts/emulation.sh
+. "$(dirname "$0")/emulation.sh"
 compiler=aarch64-linux-gnu-gcc
 for program in $compiler aarch64-linux-gnu-gcc-ar qemu-aarch64; do
     if ! command -v "$program" >/dev/null 2>&1; then

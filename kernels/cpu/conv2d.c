@@ -135,13 +135,23 @@ void conv2d_find_offsets(const struct conv2d_task *task) {
     }
 }
 
-/* Weights of a few output panels, (panels, count) numbers, as floats. */
-static void widen_weights(const struct conv2d_task *task, const uint16_t *weights, size_t panel_stride, size_t count,
-                          size_t panels) {
-    static const struct prologue stored = {.storage = STORAGE_BF16};
-    for (size_t panel = 0; panel < panels; panel++) {
-        task->run->kernels->load_lines(task->widened + panel * count, weights + panel * panel_stride, count / PANEL, 1,
-                                       0, &stored);
+void conv2d_widen_weights(float *out, const struct kernel_set *kernels, const struct step *step, size_t out_panel,
+                          size_t in_panel) {
+    const struct conv2d_step *c = &step->conv2d;
+    const size_t taps = c->kernel_height * c->kernel_width;
+    const uint16_t *weights = step->weight_bf16 + out_panel * conv2d_bf16_panel(c) + in_panel / 2 * taps * PAIR_BLOCK +
+                              in_panel % 2 * PANEL * PANEL;
+    for (size_t tap = 0; tap < taps; tap++) {
+        kernels->widen_pairs(out + tap * PANEL * PANEL, weights + tap * PAIR_BLOCK, PANEL / 2);
+    }
+}
+
+/* Weights of `chunk` input panels and a few of the task's output panels, as floats. */
+static void widen_chunk(const struct conv2d_task *task, size_t first, size_t chunk, size_t panel, size_t panels) {
+    const struct conv2d_step *c = &task->step->conv2d;
+    for (size_t i = 0; i < panels * chunk; i++) {
+        conv2d_widen_weights(task->widened + i * chunk_floats(c, 1), task->run->kernels, task->step,
+                             task->panel + panel + i / chunk, first + i % chunk);
     }
 }
 
@@ -162,13 +172,12 @@ static void multiply_chunk(const struct conv2d_task *task, size_t first, size_t 
         .panels = panels,
         .accumulate = first > 0,
     };
-    const size_t place = (task->panel + panel) * gemm.b_panel_stride + first * taps * PANEL * PANEL;
     if (step->weight_bf16) {
-        widen_weights(task, step->weight_bf16 + place, gemm.b_panel_stride, chunk_floats(c, chunk), panels);
+        widen_chunk(task, first, chunk, panel, panels);
         gemm.b = task->widened;
         gemm.b_panel_stride = chunk_floats(c, chunk);
     } else {
-        gemm.b = step->weight + place;
+        gemm.b = step->weight + (task->panel + panel) * gemm.b_panel_stride + chunk_floats(c, first);
     }
     for (size_t row = 0; row < task->rows; row++) {
         gemm.a = task->patch + first * conv2d_patch_floats(c) + row * c->stride * conv2d_patch_columns(c) * PANEL;
@@ -300,7 +309,7 @@ static void conv2d_run_rows(const struct run *run, const struct step *step, size
 
 /* A task that computes all output channels of its pixels has read them all. Images lie at other places where they have
  * fewer channels. */
-static bool conv2d_pixel_inside(const struct step *step) {
+bool conv2d_pixel_inside(const struct step *step) {
     return is_pointwise(step) && step->conv2d.groups == 1 && step->output.images == 1 &&
            step->conv2d.block_panels == panel_count(step->output.channels);
 }

@@ -31,6 +31,9 @@ static inline size_t conv2d_patch_floats(const struct conv2d_step *c) {
     return conv2d_patch_rows(c) * conv2d_patch_columns(c) * PANEL;
 }
 
+/* Whether a task reads all channels of the pixels that it writes, and no others (struct step_type). */
+bool conv2d_pixel_inside(const struct step *step);
+
 /* Sizes of the image as convolved (pointwise ones see one long row), and of what they read. */
 void conv2d_plan_image(struct step *step);
 void conv2d_plan(struct step *step, int threads, struct step_workspace *workspace);
@@ -46,6 +49,14 @@ void conv2d_load_patch(float *patch, const struct conv2d_task *task, size_t pane
 void conv2d_store_row(const struct conv2d_task *task, size_t panel, size_t row, size_t column, const float *sums);
 /* The epilogue of one of the task's panels, but for the residual. */
 struct epilogue conv2d_epilogue(const struct conv2d_task *task, size_t panel);
+
+/* Numbers of the weights of one output panel, where they are stored in 16 bits. */
+static inline size_t conv2d_bf16_panel(const struct conv2d_step *c) {
+    return divide_up(c->in_panels, 2) * c->kernel_height * c->kernel_width * PAIR_BLOCK;
+}
+/* The weights of an output panel and an input panel, stored in 16 bits, as floats: (taps, 16, 16). */
+void conv2d_widen_weights(float *out, const struct kernel_set *kernels, const struct step *step, size_t out_panel,
+                          size_t in_panel);
 
 /* What a thread does with a task: load, compute, store. */
 typedef void conv2d_work(struct conv2d_task *task);

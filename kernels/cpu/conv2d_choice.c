@@ -58,7 +58,10 @@ void conv2d_choose(struct step *step, const struct kernel_set *kernels, bool dir
     const char *why = NULL;
     if (step->type == &step_conv2d) {
         why = find_obstacle(step, direct);
-        if (why == NULL) {
+        if (kernels->gemm_bf16 != NULL && step->weight_bf16 != NULL && step->conv2d.groups == 1) {
+            step->type = &step_conv2d_bf16;
+            why = "direct: products of bfloat16 cost a sixteenth, Winograd's form a fifth or more";
+        } else if (why == NULL) {
             choose_tiles(step);
             step->type = step->conv2d.winograd > 0 ? &step_conv2d_winograd : &step_conv2d;
             step->conv2d.tile_panels = kernels->gemm_panels;

@@ -24,11 +24,11 @@ static void find_g(float g[MOST_AXIS][3], size_t m) {
 
 /* A block of weights, (9, 16, 16), as floats: as packed, or widened into `scratch`. */
 static const float *weight_block(float *scratch, const struct run *run, const struct step *step, size_t block) {
-    static const struct prologue stored = {.storage = STORAGE_BF16};
+    const size_t in_panels = step->conv2d.in_panels;
     if (step->weight_bf16 == NULL) {
         return step->weight + block * BLOCK_FLOATS;
     }
-    run->kernels->load_lines(scratch, step->weight_bf16 + block * BLOCK_FLOATS, BLOCK_FLOATS / PANEL, 1, 0, &stored);
+    conv2d_widen_weights(scratch, run->kernels, step, block / in_panels, block % in_panels);
     return scratch;
 }
 

@@ -2,11 +2,15 @@
 
 #include <string.h>
 
-extern const struct kernel_set kernel_set_avx512, kernel_set_avx2, kernel_set_portable;
+extern const struct kernel_set kernel_set_amx, kernel_set_avx512, kernel_set_avx2, kernel_set_portable;
+
+/* What tests bring along, found by its name alone; NULL elsewhere. */
+extern const struct kernel_set kernel_set_wide __attribute__((weak));
 
 /* Best first. CPU_X86_64 is set where the build has the x86 variants. */
 static const struct kernel_set *const sets[] = {
 #if defined(CPU_X86_64)
+    &kernel_set_amx,
     &kernel_set_avx512,
     &kernel_set_avx2,
 #endif
@@ -25,5 +29,5 @@ const struct kernel_set *kernel_set_choose(const char *isa) {
             return sets[i];
         }
     }
-    return NULL;
+    return &kernel_set_wide != NULL && strcmp(isa, kernel_set_wide.name) == 0 ? &kernel_set_wide : NULL;
 }

@@ -3,12 +3,14 @@
  * One layout everywhere, "panels": X[ceil(C / 16)][pixel][16]. A panel is 16 channels wide, a line (one pixel of it) is
  * 64 bytes and 64-byte aligned; channels are padded to 16 with zeros, and every kernel keeps the padding zero.
  *   activations          columns = channels,         rows = pixels  (nChw16c)
- *   weights              columns = output channels,  rows = input channels, tap by tap
+ *   weights              columns = output channels,  rows = input channels, tap by tap; in 16 bits 32 rows a block,
+ *                        two of them side by side: W[O / 16][ceil(C / 32)][tap][16 pairs of C][16 of O][2]
  *   attention            scores: columns = keys, rows = queries; V as it is: columns = channels, rows = tokens
  * so that one microkernel serves convolutions, linears and attention.
  *
  * Kernels compute with floats. Activations and weights may be stored in 16 bits (enum storage): they are widened where
- * they are loaded and rounded where they are stored, and nowhere between.
+ * they are loaded and rounded where they are stored, and nowhere between. Where the processor multiplies 16 bits much
+ * faster (gemm_bf16), what a convolution's prologue made of its inputs is rounded once more; sums are floats still.
  *
  * Kernels are exact about order: sums do not depend on the number of threads, nor on how rows were cut into tiles. */
 #ifndef KERNELS_CPU_KERNELS_H
@@ -51,6 +53,26 @@ struct gemm {
      * pulled towards the core meanwhile. */
     const float *next_b, *next_a;
     size_t next_a_lines;
+};
+
+/* The same of bfloat16, in rows of pixels:
+ *
+ * c[panel][row][pixel][16] (+)= sum over blocks of a[offsets[block] + row * row_stride + pixel * pixel_stride + i] *
+ * b[panel][block][i / 2][16][i % 2], i = 0..31
+ *
+ * Pixels come in GEMM_BF16_PIXELS: lines behind a row's last are read (whatever they are) and written, too. */
+enum { GEMM_BF16_PIXELS = 16, PAIR_LINE = 2 * PANEL, PAIR_BLOCK = PAIR_LINE * PANEL };
+
+struct gemm_bf16 {
+    float *c;
+    size_t c_panel_stride, c_row_stride; /* floats */
+    const uint16_t *a;                   /* lines of 32; */
+    const size_t *a_offsets;             /* of the first line of each block, in numbers */
+    size_t a_pixel_stride, a_row_stride; /* numbers */
+    const uint16_t *b;                   /* (panels, block_count, 16, 16, 2) */
+    size_t b_panel_stride;               /* numbers */
+    size_t block_count, rows, pixels, panels;
+    bool accumulate; /* false: c is overwritten */
 };
 
 /* How a line is changed while it is read: (x * scale of the line - coefficients[0..15]) * coefficients[16..31] +
@@ -108,6 +130,8 @@ struct kernel_set {
 
     size_t gemm_panels; /* of the microkernel's tile: callers keep so many panels of weights in cache at a time */
     void (*gemm)(const struct gemm *gemm);
+    /* NULL where it would not be several times as fast as gemm. */
+    void (*gemm_bf16)(const struct gemm_bf16 *gemm);
 
     void (*depthwise)(float *out, const struct depthwise *depthwise);
 
@@ -137,6 +161,11 @@ struct kernel_set {
      * like load_lines'. */
     void (*store_lines)(void *out, const float *in, size_t count, size_t residual_factor, size_t residual_phase,
                         const struct epilogue *epilogue);
+
+    /* Pairs of weights, (pairs, 16, 2), as 2 * pairs lines of floats. */
+    void (*widen_pairs)(float *out, const uint16_t *in, size_t pairs);
+    /* count lines in bfloat16, each PAIR_LINE numbers further. */
+    void (*round_lines)(uint16_t *out, const float *in, size_t count);
 
     /* Mean and sum of squared deviations of each of the 16 columns over rows of count lines (1 or more of both),
      * row_stride floats apart. */

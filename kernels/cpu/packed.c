@@ -29,6 +29,12 @@ static size_t round_to_panel(size_t count) {
     return (count + PANEL - 1) / PANEL * PANEL;
 }
 
+/* Input channels of weights in panels. */
+static size_t round_to_block(size_t count, enum storage storage) {
+    const size_t block = storage == STORAGE_BF16 ? 2 * PANEL : PANEL;
+    return (count + block - 1) / block * block;
+}
+
 static size_t round_to_line(size_t bytes) {
     return (bytes + LINE_BYTES - 1) / LINE_BYTES * LINE_BYTES;
 }
@@ -83,12 +89,12 @@ static struct matrix matrix_of(const struct shape *shape) {
 
 /* Parameters have fewer than 2^57 elements (the builder's limit), so that padding to 16 x 16 can overflow only where a
  * matrix is thin: checked. */
-static bool packed_count(const struct shape *shape, enum packing packing, size_t *count) {
+static bool packed_count(const struct shape *shape, enum packing packing, enum storage storage, size_t *count) {
     struct matrix m = matrix_of(shape);
     size_t rows = m.rows, columns = m.columns;
     if (packing == PACKING_PANELS) {
         rows = round_to_panel(rows);
-        columns = round_to_panel(columns);
+        columns = round_to_block(columns, storage);
     } else if (packing == PACKING_LANES) {
         rows = round_to_panel(rows);
     } else if (packing == PACKING_NARROW) {
@@ -132,12 +138,13 @@ static uint16_t bf16_of(float x) {
     return (uint16_t)(rounded >> 16);
 }
 
-/* Number `index` of a panel's weights. */
-static void put_weight(void *out, size_t index, float weight, enum storage storage) {
+/* The weight of input channel c, tap `tap`, and output channel o of a panel. */
+static void put_weight(void *out, size_t c, size_t tap, size_t taps, size_t o, float weight, enum storage storage) {
     if (storage == STORAGE_BF16) {
-        ((uint16_t *)out)[index] = bf16_of(weight);
+        ((uint16_t *)out)[(c / PAIR_LINE * taps + tap) * PAIR_BLOCK + c % PAIR_LINE / 2 * PAIR_LINE + 2 * o + c % 2] =
+            bf16_of(weight);
     } else {
-        ((float *)out)[index] = weight;
+        ((float *)out)[((c / PANEL * taps + tap) * PANEL + c % PANEL) * PANEL + o] = weight;
     }
 }
 
@@ -149,14 +156,14 @@ static void pack_panel(void *out, enum storage storage, const struct vaemark_gra
     const size_t used = m.rows - first < PANEL ? m.rows - first : PANEL;
     float part[READ_FLOATS] = {0};
 
-    memset(out, 0, round_to_panel(m.columns) * m.taps * PANEL * storage_bytes(storage));
+    memset(out, 0, round_to_block(m.columns, storage) * m.taps * PANEL * storage_bytes(storage));
     for (size_t o = 0; o < used; o++) {
         for (size_t begin = 0; begin < row_floats; begin += READ_FLOATS) {
             const size_t count = row_floats - begin < READ_FLOATS ? row_floats - begin : READ_FLOATS;
             read_elements(part, graph, parameter, (first + o) * row_floats + begin, count);
             size_t c = begin / m.taps, tap = begin % m.taps;
             for (size_t i = 0; i < count; i++) {
-                put_weight(out, ((c / PANEL * m.taps + tap) * PANEL + c % PANEL) * PANEL + o, part[i], storage);
+                put_weight(out, c, tap, m.taps, o, part[i], storage);
                 if (++tap == m.taps) {
                     tap = 0;
                     c++;
@@ -190,7 +197,8 @@ static void pack_narrow(float *out, const struct vaemark_graph *graph, const str
 static void pack_panels(char *out, const struct packed_settings *settings, const struct vaemark_graph *graph,
                         const struct packed_entry *entry) {
     const struct matrix m = matrix_of(&entry->parameter->shape);
-    const size_t panel_bytes = round_to_panel(m.columns) * m.taps * PANEL * storage_bytes(settings->panels);
+    const size_t panel_bytes =
+        round_to_block(m.columns, settings->panels) * m.taps * PANEL * storage_bytes(settings->panels);
 #pragma omp parallel for num_threads(settings->threads) schedule(dynamic)
     for (size_t panel = 0; panel < round_to_panel(m.rows) / PANEL; panel++) {
         pack_panel(out + panel * panel_bytes, settings->panels, graph, entry->parameter, panel);
@@ -246,10 +254,11 @@ static bool packed_lists(const struct packed *packed, const char *name, enum pac
 
 /* The entry behind what is listed already, whose end is packed->size_bytes. */
 static bool place_entry(struct packed *packed, struct packed_entry *entry) {
-    const size_t number = storage_bytes(packed_storage(packed, entry->packing));
+    const enum storage storage = packed_storage(packed, entry->packing);
     entry->offset_bytes = packed->size_bytes;
-    return packed_count(&entry->parameter->shape, entry->packing, &entry->count) &&
-           !__builtin_add_overflow(packed->size_bytes, round_to_line(entry->count * number), &packed->size_bytes) &&
+    return packed_count(&entry->parameter->shape, entry->packing, storage, &entry->count) &&
+           !__builtin_add_overflow(packed->size_bytes, round_to_line(entry->count * storage_bytes(storage)),
+                                   &packed->size_bytes) &&
            packed->size_bytes <= SIZE_MAX / 64;
 }
 

@@ -8,7 +8,8 @@
 #include "reference/graph.h"
 
 enum packing {
-    PACKING_PANELS, /* weights (O,C,taps) as (O/16, C/16, taps, 16 of C, 16 of O), zeros in the padding */
+    PACKING_PANELS, /* weights (O,C,taps) as (O/16, C/16, taps, 16 of C, 16 of O), zeros in the padding; in bfloat16
+                     * as (O/16, C/32, taps, 16 pairs of C, 16 of O, 2) */
     PACKING_LANES,  /* depthwise weights (C,1,taps) as (C/16, taps, 16), zeros in the padding */
     PACKING_NARROW, /* weights (O,C,taps) of at most NARROW_OUTPUTS outputs as (C/16, taps, O, 16 of C) */
     PACKING_ROWS,   /* as stored: weights of convolutions whose groups cut panels, tables */

@@ -23,7 +23,7 @@ struct peak_kernels {
     void (*copy)(float *out, const float *in, size_t count);
 };
 
-/* In the kernel table's order, best first; `*count` of them. */
+/* In the kernel table's order, best first, without amx, whose floats are AVX-512's; `*count` of them. */
 const struct peak_kernels *const *peak_kernel_sets(size_t *count);
 
 /* `steps` operations of one cycle each, each waiting for the one before: their time is the clock's. */

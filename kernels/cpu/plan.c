@@ -190,12 +190,12 @@ static uint64_t traffic_bytes(const struct step *step) {
 /* "conv3x3_panel_avx2", "conv3x3_winograd6_avx2", "linear_panel_avx2", "group_norm_moments_avx2". */
 static void name_kernel(struct step *step, const char *isa) {
     const bool convolves = step->type == &step_conv2d || step->type == &step_conv2d_winograd ||
-                           step->type == &step_conv2d_narrow || step->type == &step_conv2d_grouped ||
-                           step->type == &step_conv2d_depthwise;
+                           step->type == &step_conv2d_bf16 || step->type == &step_conv2d_narrow ||
+                           step->type == &step_conv2d_grouped || step->type == &step_conv2d_depthwise;
     if (!convolves) {
         snprintf(step->kernel, sizeof step->kernel, "%s_%s", step->type->kernel, isa);
     } else if (strcmp(step->op, op_name(OP_LINEAR)) == 0) {
-        snprintf(step->kernel, sizeof step->kernel, "linear_panel_%s", isa);
+        snprintf(step->kernel, sizeof step->kernel, "linear_%s_%s", step->type->kernel, isa);
     } else if (step->type == &step_conv2d_winograd) {
         snprintf(step->kernel, sizeof step->kernel, "conv3x3_winograd%zu_%s", step->conv2d.winograd, isa);
     } else {

@@ -16,10 +16,12 @@ enum { MAX_THREADS = 1024 };
 static const struct vaemark_unsupported unsupported[] = {
     {NULL, "precision=fp64", NO_PRECISION},
     {NULL, "precision=fp16", NO_PRECISION},
+    {NULL, "isa=amx",
+     "this processor lacks AVX-512 or the tiles of AMX for bfloat16, or its kernel does not lend them"},
     {NULL, "isa=avx512", "this processor lacks AVX-512"},
     {NULL, "isa=avx2", "this processor lacks AVX2 or FMA"},
 };
-enum { UNSUPPORTED_COUNT = sizeof unsupported / sizeof unsupported[0], UNSUPPORTED_ALWAYS = UNSUPPORTED_COUNT - 2 };
+enum { UNSUPPORTED_COUNT = sizeof unsupported / sizeof unsupported[0], UNSUPPORTED_ALWAYS = UNSUPPORTED_COUNT - 3 };
 
 const struct vaemark_unsupported *settings_unsupported(size_t *count) {
     size_t set_count;

@@ -61,11 +61,11 @@ struct step_type {
     void (*run_rows)(const struct run *run, const struct step *step, size_t image, size_t first, size_t end);
 };
 
-extern const struct step_type step_pack, step_unpack, step_conv2d, step_conv2d_winograd, step_conv2d_narrow,
-    step_conv2d_grouped, step_conv2d_depthwise, step_group_norm, step_affine, step_scale_shift, step_batch_norm,
-    step_rms_norm, step_elementwise, step_tanh_clamp, step_clamp, step_multiply, step_mix, step_avg_pool,
-    step_subsample, step_channels_to_space, step_gather, step_embedding, step_lookup, step_quantize, step_attention,
-    step_linear_attention;
+extern const struct step_type step_pack, step_unpack, step_conv2d, step_conv2d_winograd, step_conv2d_bf16,
+    step_conv2d_narrow, step_conv2d_grouped, step_conv2d_depthwise, step_group_norm, step_affine, step_scale_shift,
+    step_batch_norm, step_rms_norm, step_elementwise, step_tanh_clamp, step_clamp, step_multiply, step_mix,
+    step_avg_pool, step_subsample, step_channels_to_space, step_gather, step_embedding, step_lookup, step_quantize,
+    step_attention, step_linear_attention;
 
 /* Blocks of a convolution's outputs: a task computes block_panels panels of block_rows x block_columns pixels. */
 struct conv2d_step {

@@ -301,12 +301,25 @@ void graph_case_expect(const struct graph_case *c, const char *const *options, c
     support_image_free(&exact);
 }
 
+/* Products of bfloat16 wherever a convolution has them, by the variant that tests bring along (support_wide.c). */
+static void expect_narrow_products(const struct graph_case *c, const char *name) {
+    static const char *const FP64[] = {"precision=fp64", NULL}, *const WIDE[] = {"isa=wide", "threads=2", NULL};
+    struct vaemark_tensor exact = graph_case_decode(c, &reference_backend, FP64);
+    struct vaemark_tensor single = graph_case_decode(c, &reference_backend, NULL);
+    double peak;
+    const double own = largest_difference(&single, &exact, &peak);
+    expect_within(c, WIDE, "precision=bf16", 4.0 * 0x1p16 * own + 0.01 * peak, &exact, name);
+    support_image_free(&single);
+    support_image_free(&exact);
+}
+
 void graph_case_expect_on_isas(const struct graph_case *c, const char *name) {
     static const char *const PORTABLE[] = {"isa=portable", "threads=1", NULL}, *const BEST[] = {"threads=3", NULL};
     graph_case_expect(c, PORTABLE, name);
     if (kernel_set_choose("auto") != kernel_set_choose("portable")) {
         graph_case_expect(c, BEST, name);
     }
+    expect_narrow_products(c, name);
 }
 
 static void expect_same_on_threads(const struct graph_case *c, const char *isa, const char *precision,
@@ -335,4 +348,5 @@ void graph_case_expect_same_on_threads(const struct graph_case *c, const char *n
             expect_same_on_threads(c, isa, "precision=bf16", name);
         }
     }
+    expect_same_on_threads(c, "isa=wide", "precision=bf16", name);
 }

@@ -11,11 +11,17 @@ Test(peak, the_table_is_the_kernel_tables) {
     size_t count = 0, kernel_count = 0;
     const struct peak_kernels *const *sets = peak_kernel_sets(&count);
     const struct kernel_set *const *kernels = kernel_sets(&kernel_count);
-    cr_assert_eq(count, kernel_count);
-    for (size_t i = 0; i < count; i++) {
-        cr_expect_str_eq(sets[i]->name, kernels[i]->name);
-        cr_expect_eq(sets[i]->is_supported(), kernels[i]->is_supported());
+    size_t row = 0;
+    for (size_t i = 0; i < kernel_count; i++) {
+        if (strcmp(kernels[i]->name, "amx") == 0) {
+            continue; /* its floats are AVX-512's */
+        }
+        cr_assert_lt(row, count);
+        cr_expect_str_eq(sets[row]->name, kernels[i]->name);
+        cr_expect_eq(sets[row]->is_supported(), kernels[i]->is_supported());
+        row++;
     }
+    cr_assert_eq(row, count);
     cr_expect(sets[count - 1]->is_supported(), "the portable one runs everywhere");
 }
 

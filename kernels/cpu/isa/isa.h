@@ -18,9 +18,15 @@ void VARIANT(load_lines)(float *out, const void *in, size_t count, size_t factor
                          const struct prologue *prologue);
 void VARIANT(store_lines)(void *out, const float *in, size_t count, size_t residual_factor, size_t residual_phase,
                           const struct epilogue *epilogue);
+void VARIANT(widen_pairs)(float *out, const uint16_t *in, size_t pairs);
+void VARIANT(round_lines)(uint16_t *out, const float *in, size_t count);
 void VARIANT(moments)(double *mean, double *m2, const float *in, size_t rows, size_t count, size_t row_stride);
 void VARIANT(softmax_block)(float *scores, float *maximum, float *sum, float *scale, size_t rows, size_t key_count);
 void VARIANT(scale_rows)(float *lines, const float *scale, size_t rows, size_t panels);
+
+/* Beside the variant for AVX-512 (isa/tiles.c). */
+bool amx_is_supported(void);
+void gemm_bf16_amx(const struct gemm_bf16 *gemm);
 
 extern const struct kernel_set VARIANT(kernel_set);
 extern const struct peak_kernels VARIANT(peak_kernels);

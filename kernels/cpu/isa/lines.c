@@ -128,3 +128,21 @@ void VARIANT(store_lines)(void *out, const float *in, size_t count, size_t resid
     else
         store_activated(out, in, count, residual_factor, residual_phase, epilogue, STORAGE_F32);
 }
+
+void VARIANT(widen_pairs)(float *out, const uint16_t *in, size_t pairs) {
+    for (size_t i = 0; i < pairs; i++) {
+        UNROLLED(v, PANEL_VECTORS) {
+            const uvec both = *(const uvec *)(in + i * PAIR_LINE + v * 2 * VECTOR_LANES);
+            vec_store(out + 2 * i * PANEL + v * VECTOR_LANES, (vec)(both << 16));
+            vec_store(out + (2 * i + 1) * PANEL + v * VECTOR_LANES, (vec)(both & 0xffff0000));
+        }
+    }
+}
+
+void VARIANT(round_lines)(uint16_t *out, const float *in, size_t count) {
+    for (size_t i = 0; i < count; i++) {
+        UNROLLED(v, PANEL_VECTORS) {
+            vec_store_bf16(out + i * PAIR_LINE + v * VECTOR_LANES, vec_load(in + i * PANEL + v * VECTOR_LANES));
+        }
+    }
+}

@@ -18,21 +18,26 @@ static bool is_supported(void) {
 #endif
 }
 
-const struct kernel_set VARIANT(kernel_set) = {
-    .name = NAME_EXPANDED(KERNEL_VARIANT),
-    .description = KERNEL_DESCRIPTION,
-    .is_supported = is_supported,
-    .gemm_panels = GEMM_PANELS,
-    .gemm = VARIANT(gemm_panel),
-    .depthwise = VARIANT(depthwise),
-    .narrow = VARIANT(narrow),
-    .winograd_input = VARIANT(winograd_input),
-    .winograd_output = VARIANT(winograd_output),
-    .winograd_weights = VARIANT(winograd_weights),
-    .square_lines = VARIANT(square_lines),
-    .load_lines = VARIANT(load_lines),
-    .store_lines = VARIANT(store_lines),
-    .moments = VARIANT(moments),
-    .softmax_block = VARIANT(softmax_block),
-    .scale_rows = VARIANT(scale_rows),
-};
+#define ROW(row_name, text, supported, product_bf16)                                                                   \
+    {                                                                                                                  \
+        .name = row_name, .description = text, .is_supported = supported, .gemm_panels = GEMM_PANELS,                  \
+        .gemm = VARIANT(gemm_panel), .gemm_bf16 = product_bf16, .depthwise = VARIANT(depthwise),                       \
+        .narrow = VARIANT(narrow), .winograd_input = VARIANT(winograd_input),                                          \
+        .winograd_output = VARIANT(winograd_output), .winograd_weights = VARIANT(winograd_weights),                    \
+        .square_lines = VARIANT(square_lines), .load_lines = VARIANT(load_lines), .store_lines = VARIANT(store_lines), \
+        .widen_pairs = VARIANT(widen_pairs), .round_lines = VARIANT(round_lines), .moments = VARIANT(moments),         \
+        .softmax_block = VARIANT(softmax_block), .scale_rows = VARIANT(scale_rows),                                    \
+    }
+
+#ifndef KERNEL_GEMM_BF16
+#define KERNEL_GEMM_BF16 NULL
+#endif
+
+const struct kernel_set VARIANT(kernel_set) = ROW(NAME_EXPANDED(KERNEL_VARIANT), KERNEL_DESCRIPTION, is_supported,
+                                                  KERNEL_GEMM_BF16);
+
+/* Tiles are beside the vectors of AVX-512: a row of its own with the same kernels but one. */
+#if defined(__x86_64__) && defined(__AVX512F__)
+const struct kernel_set kernel_set_amx =
+    ROW("amx", "AVX-512, and in precision bf16 the tiles of AMX", amx_is_supported, gemm_bf16_amx);
+#endif
