@@ -53,7 +53,7 @@ aarch64-linux-gnu-gcc-ar rcs "$objects/vaemark.a" "$objects"/*.o
 # Vectors wider than the machine's: a note about passing them by value, which inlined functions never do.
 for_tests="-Itests/minimal -Wno-psabi"
 compile_sources tests/ "$for_tests" tests/minimal/main.c tests/kernels/support_graphs.c tests/kernels/support_kernels.c \
-    tests/kernels/support_wide.c
+    tests/kernels/support_tiles.c tests/kernels/support_wide.c
 compile_sources tests/ "$for_tests" tests/kernels/test_[!g]*.c # not test_goldens.c
 # Static, so that the emulator needs no libraries of the target; the linker's word on dlopen() is of OpenMP's profiling.
 $compiler -fopenmp -static -o "$dir/tests" "$objects"/tests/*.o "$objects/vaemark.a" -lm 2>"$objects/linker" || {

@@ -6,6 +6,7 @@
 
 #include "tests/kernels/support_graphs.h"
 #include "tests/kernels/support_kernels.h"
+#include "tests/kernels/support_tiles.h"
 
 static const enum activation ACTIVATIONS[] = {ACTIVATION_NONE, ACTIVATION_SILU, ACTIVATION_RELU};
 
@@ -149,64 +150,86 @@ struct product_case {
 };
 
 /* Of exact products, as those of 8 bits of mantissa are in FP64, in whatever order the kernel adds them up. */
+static void expect_products(const char *name, void (*gemm)(const struct gemm_bf16 *gemm),
+                            const struct product_case *p) {
+    const size_t columns = (p->pixels + GEMM_BF16_PIXELS - 1) / GEMM_BF16_PIXELS * GEMM_BF16_PIXELS;
+    const size_t a_row = (columns + 3) * p->stride * PAIR_LINE, a_count = (p->rows + p->blocks) * a_row;
+    const size_t b_count = p->panels * p->blocks * PAIR_BLOCK, c_count = p->panels * p->rows * columns * PANEL;
+    float *numbers = support_random_lines(a_count + b_count, 5), *c = support_random_lines(c_count, 77);
+    float *before = support_random_lines(c_count, 77);
+    uint16_t *a = aligned_alloc(LINE_BYTES, a_count * sizeof *a), *b = aligned_alloc(LINE_BYTES, b_count * sizeof *b);
+    size_t offsets[18];
+    for (size_t i = 0; i < a_count + b_count; i++) {
+        *(i < a_count ? &a[i] : &b[i - a_count]) = nearest_bf16(numbers[i]);
+    }
+    for (size_t i = 0; i < p->blocks; i++) {
+        offsets[i] = (p->blocks - 1 - i) * a_row + i % 3 * PAIR_LINE; /* in no order of the addresses */
+    }
+    gemm(&(struct gemm_bf16){.c = c,
+                             .c_panel_stride = p->rows * columns * PANEL,
+                             .c_row_stride = columns * PANEL,
+                             .a = a,
+                             .a_offsets = offsets,
+                             .a_pixel_stride = p->stride * PAIR_LINE,
+                             .a_row_stride = a_row,
+                             .b = b,
+                             .b_panel_stride = p->blocks * PAIR_BLOCK,
+                             .block_count = p->blocks,
+                             .rows = p->rows,
+                             .pixels = p->pixels,
+                             .panels = p->panels,
+                             .accumulate = p->accumulate});
+    for (size_t i = 0; i < c_count; i++) {
+        const size_t lane = i % PANEL, pixel = i / PANEL % columns, row = i / PANEL / columns % p->rows,
+                     panel = i / PANEL / columns / p->rows;
+        double wanted = p->accumulate ? (double)before[i] : 0.0, magnitude = fabs(wanted);
+        for (size_t k = 0; pixel < p->pixels && k < p->blocks * PAIR_LINE; k++) {
+            const size_t block = k / PAIR_LINE, channel = k % PAIR_LINE;
+            const double product =
+                (double)float_of_bf16(a[offsets[block] + row * a_row + pixel * p->stride * PAIR_LINE + channel]) *
+                (double)float_of_bf16(
+                    b[(panel * p->blocks + block) * PAIR_BLOCK + channel / 2 * PAIR_LINE + 2 * lane + channel % 2]);
+            wanted += product;
+            magnitude += fabs(product);
+        }
+        cr_assert(pixel >= p->pixels || fabs((double)c[i] - wanted) <= 1e-6 * magnitude + 1e-9,
+                  "%s, %zu x %zu pixels, %zu panels: number %zu is %.9g instead of %.9g", name, p->rows, p->pixels,
+                  p->panels, i, (double)c[i], wanted);
+    }
+    free(b);
+    free(a);
+    free(before);
+    free(c);
+    free(numbers);
+}
+
+static const struct product_case PRODUCTS[] = {
+    {1, 1, 1, 1, 1, false},  {1, 16, 1, 2, 1, true},  {2, 17, 2, 3, 1, false}, {3, 32, 3, 9, 1, true},
+    {4, 40, 2, 18, 1, true}, {1, 64, 5, 4, 1, false}, {2, 33, 2, 5, 2, false}, {3, 7, 4, 7, 3, true}};
+enum { PRODUCT_COUNT = sizeof PRODUCTS / sizeof PRODUCTS[0] };
+
 Test(storage, products_of_bf16_are_sums_of_floats) {
-    static const struct product_case CASES[] = {
-        {1, 1, 1, 1, 1, false},  {1, 16, 1, 2, 1, true},  {2, 17, 2, 3, 1, false}, {3, 32, 3, 9, 1, true},
-        {4, 40, 2, 18, 1, true}, {1, 64, 5, 4, 1, false}, {2, 33, 2, 5, 2, false}, {3, 7, 4, 7, 3, true}};
     FOR_EACH_SET(kernels) {
-        for (size_t n = 0; n < sizeof CASES / sizeof CASES[0] && kernels->gemm_bf16 != NULL; n++) {
-            const struct product_case *p = &CASES[n];
-            const size_t columns = (p->pixels + GEMM_BF16_PIXELS - 1) / GEMM_BF16_PIXELS * GEMM_BF16_PIXELS;
-            const size_t a_row = (columns + 3) * p->stride * PAIR_LINE, a_count = (p->rows + p->blocks) * a_row;
-            const size_t b_count = p->panels * p->blocks * PAIR_BLOCK, c_count = p->panels * p->rows * columns * PANEL;
-            float *numbers = support_random_lines(a_count + b_count, n), *c = support_random_lines(c_count, 77);
-            float *before = support_random_lines(c_count, 77);
-            uint16_t *a = aligned_alloc(LINE_BYTES, a_count * sizeof *a),
-                     *b = aligned_alloc(LINE_BYTES, b_count * sizeof *b);
-            size_t offsets[18];
-            for (size_t i = 0; i < a_count + b_count; i++) {
-                *(i < a_count ? &a[i] : &b[i - a_count]) = nearest_bf16(numbers[i]);
-            }
-            for (size_t i = 0; i < p->blocks; i++) {
-                offsets[i] = (p->blocks - 1 - i) * a_row + i % 3 * PAIR_LINE; /* in no order of the addresses */
-            }
-            kernels->gemm_bf16(&(struct gemm_bf16){.c = c,
-                                                   .c_panel_stride = p->rows * columns * PANEL,
-                                                   .c_row_stride = columns * PANEL,
-                                                   .a = a,
-                                                   .a_offsets = offsets,
-                                                   .a_pixel_stride = p->stride * PAIR_LINE,
-                                                   .a_row_stride = a_row,
-                                                   .b = b,
-                                                   .b_panel_stride = p->blocks * PAIR_BLOCK,
-                                                   .block_count = p->blocks,
-                                                   .rows = p->rows,
-                                                   .pixels = p->pixels,
-                                                   .panels = p->panels,
-                                                   .accumulate = p->accumulate});
-            for (size_t i = 0; i < c_count; i++) {
-                const size_t lane = i % PANEL, pixel = i / PANEL % columns, row = i / PANEL / columns % p->rows,
-                             panel = i / PANEL / columns / p->rows;
-                double wanted = p->accumulate ? (double)before[i] : 0.0, magnitude = fabs(wanted);
-                for (size_t k = 0; pixel < p->pixels && k < p->blocks * PAIR_LINE; k++) {
-                    const size_t block = k / PAIR_LINE, channel = k % PAIR_LINE;
-                    const double product =
-                        (double)float_of_bf16(
-                            a[offsets[block] + row * a_row + pixel * p->stride * PAIR_LINE + channel]) *
-                        (double)float_of_bf16(b[(panel * p->blocks + block) * PAIR_BLOCK + channel / 2 * PAIR_LINE +
-                                                2 * lane + channel % 2]);
-                    wanted += product;
-                    magnitude += fabs(product);
-                }
-                cr_assert(pixel >= p->pixels || fabs((double)c[i] - wanted) <= 1e-6 * magnitude + 1e-9,
-                          "%s, case %zu: number %zu is %.9g instead of %.9g", kernels->name, n, i, (double)c[i],
-                          wanted);
-            }
-            free(b);
-            free(a);
-            free(before);
-            free(c);
-            free(numbers);
+        for (size_t i = 0; i < PRODUCT_COUNT && kernels->gemm_bf16 != NULL; i++) {
+            expect_products(kernels->name, kernels->gemm_bf16, &PRODUCTS[i]);
         }
     }
 }
+
+#if defined(__x86_64__)
+void gemm_bf16_amx(const struct gemm_bf16 *gemm); /* isa/tiles.c */
+
+/* Where the processor has no tiles, their instructions are imitated one by one: what AMX's kernel asks of them is
+ * tested on any machine. */
+Test(storage, products_of_amx) {
+    if (!support_tiles_begin()) {
+        cr_skip_test("skipped: no AVX2 here");
+    }
+    for (size_t i = 0; i < PRODUCT_COUNT; i++) {
+        expect_products("amx", gemm_bf16_amx, &PRODUCTS[i]);
+    }
+    const size_t imitated = support_tiles_end();
+    size_t count;
+    cr_assert(imitated > 0 || kernel_sets(&count)[0]->is_supported(), "neither tiles nor an imitation");
+}
+#endif

@@ -1,16 +1,21 @@
 /* Products of bfloat16 on the tiles of AMX: registers of 16 rows of 64 bytes. One instruction multiplies 16 pixels x 32
- * input channels by 32 input channels x 16 outputs, 16 times as many multiply-adds in a cycle as AVX-512 of floats. */
+ * input channels by 32 input channels x 16 outputs, 16 times as many multiply-adds in a cycle as AVX-512 of floats.
+ *
+ * Compiled once, beside the kernels for AVX2: with no vectors of AVX-512 in it, any processor with AVX2 can run it
+ * whose tiles are imitated (tests/kernels/support_tiles.h). */
 #include "kernels/cpu/isa/isa.h"
 
-#if defined(__x86_64__) && defined(__AVX512F__)
+#if defined(__x86_64__) && defined(__AVX2__) && !defined(__AVX512F__)
 #include <sys/syscall.h>
 #include <unistd.h>
 
 /* Linux gives the tiles, whose 8 KiB each thread's state then includes, to programs that ask for them. */
 enum { ARCH_REQ_XCOMP_PERM = 0x1023, XFEATURE_XTILEDATA = 18 };
 
+extern const struct kernel_set kernel_set_avx512;
+
 bool amx_is_supported(void) {
-    return VARIANT(kernel_set).is_supported() && __builtin_cpu_supports("amx-tile") &&
+    return kernel_set_avx512.is_supported() && __builtin_cpu_supports("amx-tile") &&
            __builtin_cpu_supports("amx-bf16") && syscall(SYS_arch_prctl, ARCH_REQ_XCOMP_PERM, XFEATURE_XTILEDATA) == 0;
 }
 
