@@ -6,6 +6,7 @@
 #include "kernels/cpu/isa/isa.h"
 
 #if defined(__x86_64__) && defined(__AVX2__) && !defined(__AVX512F__)
+#include <cpuid.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
@@ -14,9 +15,14 @@ enum { ARCH_REQ_XCOMP_PERM = 0x1023, XFEATURE_XTILEDATA = 18 };
 
 extern const struct kernel_set kernel_set_avx512;
 
+/* Of leaf 7 of CPUID, in EDX; compilers have names of their own for them. */
+enum { CPUID_AMX_BF16 = 1 << 22, CPUID_AMX_TILE = 1 << 24 };
+
 bool amx_is_supported(void) {
-    return kernel_set_avx512.is_supported() && __builtin_cpu_supports("amx-tile") &&
-           __builtin_cpu_supports("amx-bf16") && syscall(SYS_arch_prctl, ARCH_REQ_XCOMP_PERM, XFEATURE_XTILEDATA) == 0;
+    unsigned eax, ebx, ecx, edx;
+    return kernel_set_avx512.is_supported() && __get_cpuid_count(7, 0, &eax, &ebx, &ecx, &edx) != 0 &&
+           (edx & CPUID_AMX_BF16) != 0 && (edx & CPUID_AMX_TILE) != 0 &&
+           syscall(SYS_arch_prctl, ARCH_REQ_XCOMP_PERM, XFEATURE_XTILEDATA) == 0;
 }
 
 enum { TILES = 8, ROW_BYTES = 64 };
