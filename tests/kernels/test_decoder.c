@@ -358,6 +358,54 @@ Test(decoder, batch_is_its_members) {
     graph_case_free(&c);
 }
 
+static void keep_upper_halves(void *numbers, int64_t count) {
+    for (int64_t i = 0; i < count; i++) {
+        uint32_t bits;
+        memcpy(&bits, (char *)numbers + i * 4, sizeof bits);
+        bits &= 0xffff0000u;
+        memcpy((char *)numbers + i * 4, &bits, sizeof bits);
+    }
+}
+
+/* By how much bf16 differs from fp32 where rounding of weights does nothing, in parts of the largest value. */
+static double cost_of_narrow_values(int64_t pixels) {
+    /* of whose kernels none multiplies 16 bits */
+    static const char *const BF16[] = {"isa=portable", "precision=bf16", NULL}, *const FP32[] = {"isa=portable", NULL};
+    struct builder b;
+    struct graph_case c;
+    double largest = 0.0, peak = 0.0;
+    builder_begin(&b);
+    const struct conv2d_options pointwise = {.in = 40, .out = 40, .kernel = 1};
+    value x = builder_silu(&b, builder_conv2d(&b, builder_input(&b, "latents", 4, 40, 1), pointwise, "first"));
+    graph_case_init(&c, &b, builder_conv2d(&b, x, pointwise, "second"), 7);
+    graph_case_inputs(&c, 1, 1, pixels, 0.0f, 8);
+    for (size_t i = 0; i < c.graph->parameter_count; i++) {
+        const struct vaemark_tensor *tensor = &c.graph->parameters[i].tensor;
+        const struct shape shape = tensor_shape(tensor);
+        cr_assert_eq(tensor->dtype, VAEMARK_F32);
+        keep_upper_halves(tensor->data, shape_element_count(&shape));
+    }
+    struct vaemark_tensor wide = graph_case_decode(&c, &cpu_backend, FP32);
+    struct vaemark_tensor narrow = graph_case_decode(&c, &cpu_backend, BF16);
+    const struct shape shape = tensor_shape(&wide);
+    for (int64_t i = 0; i < shape_element_count(&shape); i++) {
+        const double x32 = (double)((const float *)wide.data)[i], x16 = (double)((const float *)narrow.data)[i];
+        largest = fmax(largest, fabs(x32 - x16));
+        peak = fmax(peak, fabs(x32));
+    }
+    support_image_free(&narrow);
+    support_image_free(&wide);
+    graph_case_free(&c);
+    return largest / peak;
+}
+
+/* A value of one pixel, such as the embedding of a time step, has nothing to save and much to spoil. */
+Test(decoder, values_of_one_pixel_stay_floats) {
+    const double one = cost_of_narrow_values(1), three = cost_of_narrow_values(3);
+    cr_assert(one <= 1e-6, "%g of one pixel", one);
+    cr_assert(three > 1e-4, "%g of three pixels", three);
+}
+
 /* Latents as doubles or halves are the same latents. */
 Test(decoder, inputs_of_other_types) {
     struct graph_case c;
