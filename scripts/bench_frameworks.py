@@ -247,7 +247,7 @@ class Bench:
         for number in range(1, self.options.rounds + 1):
             for work in self.works:
                 self.run_round(work, number)
-            results = self.write()
+                results = self.write()
         with open(os.path.join(self.options.out, "table.md"), encoding="utf-8") as file:
             print(file.read())
         say("written: table.md, bench.json" + (", plot.svg, plot.png" if shutil.which("gnuplot") else " (apt-get install gnuplot-nox "

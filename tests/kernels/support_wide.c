@@ -22,22 +22,23 @@ static float widened(uint16_t half) {
     return x;
 }
 
-/* What AMX's tiles compute, number by number; like them it reads and writes whole tiles. */
+/* What AMX's tiles compute; like them it reads and writes whole tiles. */
 static void gemm_bf16_plain(const struct gemm_bf16 *g) {
     const size_t pixels = (g->pixels + GEMM_BF16_PIXELS - 1) / GEMM_BF16_PIXELS * GEMM_BF16_PIXELS;
-    for (size_t i = 0; i < g->panels * g->rows * pixels * PANEL; i++) {
-        const size_t lane = i % PANEL, pixel = i / PANEL % pixels, row = i / PANEL / pixels % g->rows,
-                     panel = i / PANEL / pixels / g->rows;
-        float *c = g->c + panel * g->c_panel_stride + row * g->c_row_stride + pixel * PANEL + lane;
-        float sum = g->accumulate ? *c : 0.0f;
+    for (size_t i = 0; i < g->panels * g->rows * pixels; i++) {
+        const size_t pixel = i % pixels, row = i / pixels % g->rows, panel = i / pixels / g->rows;
+        float *c = g->c + panel * g->c_panel_stride + row * g->c_row_stride + pixel * PANEL;
+        vec sum = g->accumulate ? vec_load(c) : (vec){0};
         for (size_t block = 0; block < g->block_count; block++) {
             const uint16_t *a = g->a + g->a_offsets[block] + row * g->a_row_stride + pixel * g->a_pixel_stride;
-            const uint16_t *b = g->b + panel * g->b_panel_stride + block * PAIR_BLOCK + 2 * lane;
-            for (size_t k = 0; k < PAIR_LINE; k++) {
-                sum += widened(a[k]) * widened(b[k / 2 * PAIR_LINE + k % 2]);
+            const uint16_t *b = g->b + panel * g->b_panel_stride + block * PAIR_BLOCK;
+            for (size_t k = 0; k < PANEL; k++) {
+                const uvec pair = *(const uvec *)(b + k * PAIR_LINE);
+                sum += vec_set(widened(a[2 * k])) * (vec)(pair << 16);
+                sum += vec_set(widened(a[2 * k + 1])) * (vec)(pair & 0xffff0000);
             }
         }
-        *c = sum;
+        vec_store(c, sum);
     }
 }
 

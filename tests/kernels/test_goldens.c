@@ -3,6 +3,7 @@
 #include <criterion/criterion.h>
 
 #include "kernels/cpu/cpu.h"
+#include "kernels/cpu/kernels.h"
 #include "tests/reference/support_files.h"
 #include "tests/reference/support_goldens.h"
 
@@ -23,4 +24,24 @@ Test(goldens, fused_projections) {
     struct goldens_trial trial = TRIAL;
     trial.fuse_qkv = true;
     support_goldens_expect(&trial, support_path("%s/tests/data", support_source()), FOLDERS, true);
+}
+
+/* Every instruction set of this machine, every precision, several numbers of threads. */
+Test(goldens, every_isa_precision_and_number_of_threads) {
+    static const struct {
+        const char *precision;
+        int threads;
+    } WAYS[] = {{"fp32", 1}, {"fp32", 3}, {"fp32-strict", 2}, {"bf16", 1}, {"bf16", 3}};
+    size_t count;
+    const struct kernel_set *const *sets = kernel_sets(&count);
+    for (size_t i = 0; i < count; i++) {
+        for (size_t k = 0; k < sizeof WAYS / sizeof WAYS[0] && sets[i]->is_supported(); k++) {
+            struct goldens_trial trial = TRIAL;
+            trial.isa = sets[i]->name;
+            trial.precision = WAYS[k].precision;
+            trial.threads = WAYS[k].threads;
+            support_goldens_expect(&trial, support_path("%s/tests/data", support_source()), SUPPORT_GOLDENS_COMMITTED,
+                                   true);
+        }
+    }
 }

@@ -98,6 +98,13 @@ static enum vaemark_status open_decoder(struct golden *golden, const struct gold
         items[options.count++] =
             (struct vaemark_option){.key = "fuse_qkv", .type = VAEMARK_BOOLEAN, .value.boolean = 1};
     }
+    if (trial->isa != NULL) {
+        items[options.count++] = (struct vaemark_option){.key = "isa", .type = VAEMARK_TEXT, .value.text = trial->isa};
+    }
+    if (trial->threads > 0) {
+        items[options.count++] =
+            (struct vaemark_option){.key = "threads", .type = VAEMARK_INTEGER, .value.integer = trial->threads};
+    }
     options.count +=
         take_arguments(json_object_get(golden->facts, "options"), items + options.count, MAX_OPTIONS - options.count);
     return trial->backend->open(&SUPPORT_HOST, &golden->abi, &options, &golden->decoder, &golden->message);
@@ -132,12 +139,16 @@ static double bound_of(const struct goldens_trial *trial, const json_t *facts, d
         return peak * (json_object_get(facts, "fp32_islands") != NULL ? 1e-6 : 1e-9);
     }
     double own = json_number_value(json_object_get(facts, "torch_fp32_max_abs_error"));
+    if (strcmp(trial->precision, "bf16") == 0) {
+        return fmax(0.01 * peak, fmin(0x1p16 * own, 0.1 * peak));
+    }
     return fmax(2e-5 * peak, trial->torch_error_factor * own);
 }
 
-/* The largest difference, NaN where there is any NaN; and the largest |wanted|. */
-static double largest_error(const struct vaemark_tensor *found, const struct vaemark_tensor *wanted, double *peak) {
-    double error = 0;
+/* The largest difference, NaN where there is any NaN; the root of their mean square; and the largest |wanted|. */
+static double largest_error(const struct vaemark_tensor *found, const struct vaemark_tensor *wanted, double *rms,
+                            double *peak) {
+    double error = 0, squares = 0;
     struct shape shape = tensor_shape(wanted);
     int64_t count = shape_element_count(&shape);
     *peak = 0;
@@ -149,31 +160,46 @@ static double largest_error(const struct vaemark_tensor *found, const struct vae
         if (!(fabs(a - b) <= error)) {
             error = fabs(a - b);
         }
+        squares += (a - b) * (a - b);
         if (isnan(error)) {
             break;
         }
     }
+    *rms = sqrt(squares / (double)count);
     return error;
+}
+
+/* "fp32 fuse_qkv isa=avx2 threads=3" */
+static const char *describe(const struct goldens_trial *trial) {
+    static char text[96];
+    char threads[24] = "";
+    if (trial->threads > 0) {
+        snprintf(threads, sizeof threads, " threads=%d", trial->threads);
+    }
+    snprintf(text, sizeof text, "%s%s%s%s%s", trial->precision, trial->fuse_qkv ? " fuse_qkv" : "",
+             trial->isa != NULL ? " isa=" : "", trial->isa != NULL ? trial->isa : "", threads);
+    return text;
 }
 
 static bool compare(const struct golden *golden, const struct goldens_trial *trial, const json_t *facts,
                     const struct vaemark_tensor *image) {
-    double peak = 0;
+    double peak = 0, rms = 0;
     const struct vaemark_tensor *wanted = weights_find(golden->file, "image_fp64");
     struct shape found_shape = tensor_shape(image), wanted_shape = tensor_shape(wanted);
-    const char *fused = trial->fuse_qkv ? " fuse_qkv" : "";
     if (!shape_equal(&found_shape, &wanted_shape)) {
         char a[128], b[128];
-        fprintf(stderr, "golden %s %s %s%s: shape %s, wanted %s\n", golden->name, trial->backend->name,
-                trial->precision, fused, shape_format(&found_shape, a, sizeof a),
-                shape_format(&wanted_shape, b, sizeof b));
+        fprintf(stderr, "golden %s %s %s: shape %s, wanted %s\n", golden->name, trial->backend->name, describe(trial),
+                shape_format(&found_shape, a, sizeof a), shape_format(&wanted_shape, b, sizeof b));
         return false;
     }
-    double error = largest_error(image, wanted, &peak), bound = bound_of(trial, facts, peak);
+    const bool narrow = strcmp(trial->precision, "bf16") == 0;
+    const double largest = largest_error(image, wanted, &rms, &peak);
+    const double error = narrow ? rms : largest, bound = bound_of(trial, facts, peak);
     bool good = error <= bound;
     if (!good || getenv("VAEMARK_VERBOSE") != NULL) {
-        fprintf(stderr, "golden %s %s %s%s: %s: largest error %.2e, bound %.2e, largest |image| %.3g\n", golden->name,
-                trial->backend->name, trial->precision, fused, good ? "passed" : "FAILED", error, bound, peak);
+        fprintf(stderr, "golden %s %s %s: %s: %s error %.2e, bound %.2e, largest |image| %.3g\n", golden->name,
+                trial->backend->name, describe(trial), good ? "passed" : "FAILED", narrow ? "RMS" : "largest", error,
+                bound, peak);
     }
     return good;
 }
@@ -195,7 +221,7 @@ static bool run_case(const struct goldens_trial *trial, struct model *model, con
     if (status == VAEMARK_OK) {
         good = compare(&golden, trial, facts, &image);
     } else {
-        fprintf(stderr, "golden %s %s %s: %s: %s\n", golden.name, trial->backend->name, trial->precision,
+        fprintf(stderr, "golden %s %s %s: %s: %s\n", golden.name, trial->backend->name, describe(trial),
                 status_name(status), golden.message.text);
     }
     trial->backend->close(golden.decoder);
@@ -244,8 +270,8 @@ void support_goldens_expect(const struct goldens_trial *trial, const char *paren
         sum.passed += count.passed;
         sum.failed += count.failed;
     }
-    fprintf(stderr, "goldens %s %s%s: %zu passed, %zu failed\n", trial->backend->name, trial->precision,
-            trial->fuse_qkv ? " fuse_qkv" : "", sum.passed, sum.failed);
+    fprintf(stderr, "goldens %s %s: %zu passed, %zu failed\n", trial->backend->name, describe(trial), sum.passed,
+            sum.failed);
     cr_assert_eq(sum.failed, 0, "%zu goldens failed", sum.failed);
     if (required) {
         cr_assert_gt(sum.passed, 0, "no golden ran");

@@ -20,10 +20,14 @@ extern const struct vaemark_host SUPPORT_HOST;
 
 struct goldens_trial {
     const struct vaemark_backend *backend;
-    const char *precision; /* "fp32", "fp64" */
+    const char *precision; /* "fp32", "fp32-strict", "fp64", "bf16" */
+    const char *isa;       /* NULL: the backend has no such option, or chooses */
+    int threads;           /* 0: all */
     bool fuse_qkv;
     /* The bounds, of the largest |image|: 1e-9 for fp64 (1e-6 where the framework itself has single-precision islands),
-     * 2e-5 for fp32, or this many times PyTorch's own FP32 error where that is more. */
+     * 2e-5 for fp32, or this many times PyTorch's own FP32 error where that is more. In bf16 the root of the mean
+     * square is bounded instead: by 1 %, or by PyTorch's own FP32 error scaled by the unit roundoff, which latents of
+     * one pixel need, of which no more than 10 % count. */
     double torch_error_factor;
 };
 
