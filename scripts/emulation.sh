@@ -1,4 +1,5 @@
-# shellcheck shell=sh disable=SC2034 # dir is theirs
+#!/bin/sh
+# shellcheck disable=SC2034 # dir is theirs
 # What the scripts that run tests in an emulator share; they source it. Takes --help and --build DIR off the arguments, $dir being DIR,
 # or what it was, and goes to the root of the source.
 if [ "${1:-}" = -h ] || [ "${1:-}" = --help ]; then
