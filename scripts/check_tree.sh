@@ -1,6 +1,6 @@
 #!/bin/sh
 # Fails where the tree breaks a rule of the house that no compiler sees:
-#   no text file over 600 lines; a README.md in every top folder; every public header compiles alone, as C11 and as C++;
+#   no text file over 600 lines, no file over 4 MiB; a README.md in every top folder; every public header compiles alone, as C11 and as C++;
 #   shell scripts parse and can be executed; no path of the machine that something was written on; pages named exist.
 #
 #   scripts/check_tree.sh [ROOT]        looks at what git tracks there
@@ -8,6 +8,7 @@ set -eu
 root=${1:-$(dirname "$0")/..}
 cd "$root"
 max_lines=600
+max_bytes=4194304
 
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
@@ -24,6 +25,8 @@ complain() {
 headers=0
 while read -r file; do
     [ -f "$file" ] || continue # deleted, not committed yet
+    bytes=$(wc -c <"$file")
+    [ "$bytes" -le "$max_bytes" ] || complain "$file: $bytes bytes; $max_bytes is the most: weights are made, or found elsewhere"
     case $file in
     LICENSE | *.json) ;; # licences and published configurations are as long as they are
     *)

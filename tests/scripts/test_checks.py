@@ -111,6 +111,12 @@ class TreeTest(TreeCase):
         result = self.check("check_tree.sh")
         self.assertEqual(result.returncode, 0, result.stdout + result.stderr)
 
+    def test_4_mib_pass_and_a_byte_more_does_not(self):
+        self.write("base/weights.bin", "\0" * (4 << 20))
+        self.assertEqual(self.check("check_tree.sh").returncode, 0)
+        self.write("base/weights.bin", "\0" * ((4 << 20) + 1))
+        self.expect("base/weights.bin: 4194305 bytes")
+
     def test_600_lines_pass_and_601_do_not(self):
         self.write("base/text.c", "\n".join(["int x;"] * 600) + "\n")
         self.assertEqual(self.check("check_tree.sh").returncode, 0)
