@@ -117,19 +117,24 @@ static void load_patch_row(float *out, const struct conv2d_task *task, size_t pa
     memset(out + (left + inside) * PANEL, 0, (count - left - inside) * LINE_BYTES);
 }
 
+struct conv2d_window conv2d_whole_window(const struct conv2d_task *task) {
+    const struct conv2d_step *c = &task->step->conv2d;
+    return (struct conv2d_window){.rows = (task->rows - 1) * c->stride + c->kernel_height,
+                                  .columns = (task->columns - 1) * c->stride + c->kernel_width};
+}
+
 void conv2d_load_patch(float *patch, const struct conv2d_task *task, size_t panel, const struct conv2d_window *window) {
     for (size_t row = 0; row < window->rows; row++) {
         load_patch_row(patch + row * conv2d_patch_columns(&task->step->conv2d) * PANEL, task, panel, window, row);
     }
 }
 
-void conv2d_find_offsets(const struct conv2d_task *task) {
-    const struct conv2d_step *c = &task->step->conv2d;
-    size_t *offset = task->offsets;
-    for (size_t panel = 0; panel < c->chunk_panels; panel++) {
+void conv2d_find_offsets(size_t *offsets, const struct conv2d_step *c, size_t panels, size_t line) {
+    const size_t columns = conv2d_patch_columns(c);
+    for (size_t panel = 0; panel < panels; panel++) {
         for (size_t u = 0; u < c->kernel_height; u++) {
             for (size_t v = 0; v < c->kernel_width; v++) {
-                *offset++ = panel * conv2d_patch_floats(c) + (u * conv2d_patch_columns(c) + v) * PANEL;
+                *offsets++ = ((panel * conv2d_patch_rows(c) + u) * columns + v) * line;
             }
         }
     }
@@ -193,7 +198,6 @@ static void multiply(const struct conv2d_task *task) {
     if (task->step->weight_bf16) {
         tile = at_most(tile, WIDENED_PANELS);
     }
-    conv2d_find_offsets(task);
     for (size_t first = 0; first < in_panels; first += c->chunk_panels) {
         size_t chunk = in_panels - first < c->chunk_panels ? in_panels - first : c->chunk_panels;
         for (size_t panel = 0; panel < task->panels; panel += tile) {
@@ -223,6 +227,12 @@ void conv2d_store_row(const struct conv2d_task *task, size_t panel, size_t row, 
     }
     task->run->kernels->store_lines(operand_line(task->run, &step->output, task->image, out_panel, y, x), sums,
                                     task->columns - column, factor, x % factor, &epilogue);
+}
+
+void conv2d_store_sums(const struct conv2d_task *task, const float *sums, size_t row_floats) {
+    for (size_t i = 0; i < task->panels * task->rows; i++) {
+        conv2d_store_row(task, i / task->rows, i % task->rows, 0, sums + i * row_floats);
+    }
 }
 
 static struct conv2d_task make_task(const struct run *run, const struct step *step, const struct conv2d_part *part,
@@ -262,22 +272,20 @@ struct conv2d_part conv2d_rows(const struct step *step, size_t image, size_t fir
                                 .panels = panel_count(step->output.channels)};
 }
 
-void conv2d_run_tasks(const struct run *run, const struct step *step, const struct conv2d_part *part,
-                      conv2d_work *work) {
+void conv2d_run_tasks(const struct run *run, const struct step *step, const struct conv2d_part *part) {
     const struct conv2d_step *c = &step->conv2d;
     const size_t tasks = part->images * divide_up(part->end_row - part->first_row, c->block_rows) *
                          divide_up(c->out_width, c->block_columns) * divide_up(part->panels, c->block_panels);
 #pragma omp parallel for num_threads(run->threads) schedule(dynamic)
     for (size_t i = 0; i < tasks; i++) {
         struct conv2d_task task = make_task(run, step, part, i);
-        work(&task);
+        step->type->work(&task);
     }
 }
 
 void conv2d_run_direct(struct conv2d_task *task, conv2d_compute *compute) {
     const struct conv2d_step *c = &task->step->conv2d;
-    const struct conv2d_window window = {.rows = (task->rows - 1) * c->stride + c->kernel_height,
-                                         .columns = (task->columns - 1) * c->stride + c->kernel_width};
+    const struct conv2d_window window = conv2d_whole_window(task);
     task->offsets = (size_t *)task->scratch;
     task->patch = task->scratch + offset_floats(c);
     task->sums = task->patch + conv2d_patch_floats(c) * c->in_panels;
@@ -285,26 +293,23 @@ void conv2d_run_direct(struct conv2d_task *task, conv2d_compute *compute) {
     for (size_t panel = 0; panel < c->in_panels; panel++) {
         conv2d_load_patch(task->patch + panel * conv2d_patch_floats(c), task, panel, &window);
     }
+    conv2d_find_offsets(task->offsets, c, c->chunk_panels, PANEL);
     compute(task);
-    for (size_t panel = 0; panel < task->panels; panel++) {
-        for (size_t row = 0; row < task->rows; row++) {
-            conv2d_store_row(task, panel, row, 0, task->sums + (panel * task->rows + row) * task->columns * PANEL);
-        }
-    }
+    conv2d_store_sums(task, task->sums, task->columns * PANEL);
 }
 
 static void work(struct conv2d_task *task) {
     conv2d_run_direct(task, multiply);
 }
 
-static void conv2d_run(const struct run *run, const struct step *step) {
+void conv2d_run(const struct run *run, const struct step *step) {
     const struct conv2d_part part = conv2d_whole(step);
-    conv2d_run_tasks(run, step, &part, work);
+    conv2d_run_tasks(run, step, &part);
 }
 
-static void conv2d_run_rows(const struct run *run, const struct step *step, size_t image, size_t first, size_t end) {
+void conv2d_run_rows(const struct run *run, const struct step *step, size_t image, size_t first, size_t end) {
     const struct conv2d_part part = conv2d_rows(step, image, first, end);
-    conv2d_run_tasks(run, step, &part, work);
+    conv2d_run_tasks(run, step, &part);
 }
 
 /* A task that computes all output channels of its pixels has read them all. Images lie at other places where they have
@@ -320,4 +325,5 @@ const struct step_type step_conv2d = {.kernel = "panel",
                                       .pixel_inside = conv2d_pixel_inside,
                                       .plan = conv2d_plan,
                                       .run = conv2d_run,
-                                      .run_rows = conv2d_run_rows};
+                                      .run_rows = conv2d_run_rows,
+                                      .work = work};

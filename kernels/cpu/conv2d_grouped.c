@@ -11,7 +11,6 @@ static void multiply_depthwise(const struct conv2d_task *task) {
         .pixels = task->columns,
     };
     depthwise.weights = step->weight + task->panel * depthwise.taps * PANEL;
-    conv2d_find_offsets(task);
     for (size_t row = 0; row < task->rows; row++) {
         depthwise.in = task->patch + row * c->stride * conv2d_patch_columns(c) * PANEL;
         task->run->kernels->depthwise(task->sums + row * task->columns * PANEL, &depthwise);
@@ -61,17 +60,15 @@ static void work_depthwise(struct conv2d_task *task) {
     conv2d_run_direct(task, multiply_depthwise);
 }
 
-static void conv2d_grouped_run(const struct run *run, const struct step *step) {
-    const struct conv2d_part part = conv2d_whole(step);
-    conv2d_run_tasks(run, step, &part, work_grouped);
-}
-
-static void conv2d_depthwise_run(const struct run *run, const struct step *step) {
-    const struct conv2d_part part = conv2d_whole(step);
-    conv2d_run_tasks(run, step, &part, work_depthwise);
-}
-
-const struct step_type step_conv2d_grouped = {
-    .kernel = "grouped", .reduces = true, .residual_inside = true, .plan = conv2d_plan, .run = conv2d_grouped_run};
-const struct step_type step_conv2d_depthwise = {
-    .kernel = "depthwise", .reduces = true, .residual_inside = true, .plan = conv2d_plan, .run = conv2d_depthwise_run};
+const struct step_type step_conv2d_grouped = {.kernel = "grouped",
+                                              .reduces = true,
+                                              .residual_inside = true,
+                                              .plan = conv2d_plan,
+                                              .run = conv2d_run,
+                                              .work = work_grouped};
+const struct step_type step_conv2d_depthwise = {.kernel = "depthwise",
+                                                .reduces = true,
+                                                .residual_inside = true,
+                                                .plan = conv2d_plan,
+                                                .run = conv2d_run,
+                                                .work = work_depthwise};

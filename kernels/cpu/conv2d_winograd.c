@@ -287,7 +287,7 @@ static void conv2d_winograd_run(const struct run *run, const struct step *step) 
         if (!step->conv2d.own_weights) {
             conv2d_winograd_transform_weights(run, step, part.first_panel, part.panels);
         }
-        conv2d_run_tasks(run, step, &part, work);
+        conv2d_run_tasks(run, step, &part);
     }
 }
 
@@ -302,12 +302,6 @@ static void conv2d_winograd_begin(const struct run *run, const struct step *step
     }
 }
 
-static void conv2d_winograd_run_rows(const struct run *run, const struct step *step, size_t image, size_t first,
-                                     size_t end) {
-    const struct conv2d_part part = conv2d_rows(step, image, first, end);
-    conv2d_run_tasks(run, step, &part, work);
-}
-
 const struct step_type step_conv2d_winograd = {.kernel = "winograd",
                                                .reduces = true,
                                                .residual_inside = true,
@@ -316,4 +310,5 @@ const struct step_type step_conv2d_winograd = {.kernel = "winograd",
                                                .run = conv2d_winograd_run,
                                                .begin = conv2d_winograd_begin,
                                                .has_rows = conv2d_winograd_has_rows,
-                                               .run_rows = conv2d_winograd_run_rows};
+                                               .run_rows = conv2d_run_rows,
+                                               .work = work};

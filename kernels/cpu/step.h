@@ -33,6 +33,7 @@ struct operand {
 
 struct run;
 struct step;
+struct conv2d_task;
 
 /* Scratch of a step while it runs, in the arena: one part for all threads, one for each. Multiples of 64 bytes. */
 struct step_workspace {
@@ -59,6 +60,8 @@ struct step_type {
     void (*begin)(const struct run *run, const struct step *step);
     bool (*has_rows)(const struct step *step);
     void (*run_rows)(const struct run *run, const struct step *step, size_t image, size_t first, size_t end);
+    /* Of convolutions: what a thread does with a task, load, compute, store (conv2d.h). */
+    void (*work)(struct conv2d_task *task);
 };
 
 extern const struct step_type step_pack, step_unpack, step_conv2d, step_conv2d_winograd, step_conv2d_bf16,
