@@ -40,9 +40,9 @@ static struct block find_block(const struct conv2d_task *task) {
     return b;
 }
 
-/* Tiles [first, end) of a row from lines that begin at the first one's corner. */
+/* Tiles [first, end) of a row from lines that begin at the first one's corner; `doubled`: before upsampling. */
 static void transform_tiles(const struct block *b, size_t panel, size_t row, size_t first, size_t end,
-                            const float *lines, size_t row_stride) {
+                            const float *lines, size_t row_stride, bool doubled) {
     const struct winograd_tiles tiles = {
         .m = b->sizes.m,
         .count = end - first,
@@ -50,7 +50,7 @@ static void transform_tiles(const struct block *b, size_t panel, size_t row, siz
         .point_stride = b->sizes.input_stride,
         .row_stride = row_stride,
     };
-    b->task->run->kernels->winograd_input(&tiles, lines);
+    b->task->run->kernels->winograd_input(&tiles, lines, doubled);
 }
 
 /* Tiles [first, end) of a row through the patch, which is loaded for them alone. */
@@ -60,44 +60,53 @@ static void transform_patched(const struct block *b, size_t panel, size_t row, s
         .row = row * m, .rows = m + 2, .column = first * m, .columns = (end - first) * m + 2};
     if (first < end) {
         conv2d_load_patch(b->patch, b->task, panel, &window);
-        transform_tiles(b, panel, row, first, end, b->patch, conv2d_patch_columns(&b->task->step->conv2d) * PANEL);
+        transform_tiles(b, panel, row, first, end, b->patch, conv2d_patch_columns(&b->task->step->conv2d) * PANEL,
+                        false);
     }
 }
 
-/* A row of tiles of a value that is read as it is: from the value itself, but where there is padding or a ring begins
- * anew. */
-static void transform_plain_row(const struct block *b, size_t panel, size_t row) {
+/* Whether tiles can be made of the value itself: floats, read as they are or doubled. */
+static bool is_read_in_place(const struct operand *in) {
+    struct operand stored = *in;
+    stored.upsample = 1;
+    return operand_is_floats(&stored) && in->upsample <= 2;
+}
+
+/* A row of tiles of such a value; where there is padding or a ring begins anew, they go through the patch. */
+static void transform_row_in_place(const struct block *b, size_t panel, size_t row) {
     const struct conv2d_task *task = b->task;
     const struct operand *in = &task->step->inputs[0];
-    const size_t m = b->sizes.m, y = task->y + row * m;
+    const size_t m = b->sizes.m, y = task->y + row * m, factor = in->upsample;
     size_t first = 0, end = 0;
-    if (y >= 1 && y + m + 1 <= in->height && operand_rows_together(in, y - 1, m + 2)) {
+    if (y >= 1 && y + m + 1 <= in->height * factor &&
+        operand_rows_together(in, (y - 1) / factor, (y + m) / factor - (y - 1) / factor + 1)) {
         first = task->x == 0 ? 1 : 0;
-        end = at_most(b->tile_columns, (in->width - task->x - 1) / m);
+        end = at_most(b->tile_columns, (in->width * factor - task->x - 1) / m);
     }
     if (end <= first) {
         transform_patched(b, panel, row, 0, b->tile_columns);
         return;
     }
     transform_patched(b, panel, row, 0, first);
-    transform_tiles(b, panel, row, first, end,
-                    operand_line(task->run, in, task->image, panel, y - 1, task->x + first * m - 1), in->width * PANEL);
+    const float *lines =
+        operand_line(task->run, in, task->image, panel, (y - 1) / factor, (task->x + first * m - 1) / factor);
+    transform_tiles(b, panel, row, first, end, lines, in->width * PANEL, b->doubled);
     transform_patched(b, panel, row, end, b->tile_columns);
 }
 
 static void transform_inputs(const struct block *b) {
     const size_t m = b->sizes.m, row_stride = conv2d_patch_columns(&b->task->step->conv2d) * PANEL;
     const struct conv2d_window whole = {.rows = b->tile_rows * m + 2, .columns = b->tile_columns * m + 2};
-    const bool plain = operand_is_floats(&b->task->step->inputs[0]);
+    const bool in_place = is_read_in_place(&b->task->step->inputs[0]);
     for (size_t panel = 0; panel < b->sizes.in_panels; panel++) {
-        if (!plain) {
+        if (!in_place) {
             conv2d_load_patch(b->patch, b->task, panel, &whole);
         }
         for (size_t row = 0; row < b->tile_rows; row++) {
-            if (plain) {
-                transform_plain_row(b, panel, row);
+            if (in_place) {
+                transform_row_in_place(b, panel, row);
             } else {
-                transform_tiles(b, panel, row, 0, b->tile_columns, b->patch + row * m * row_stride, row_stride);
+                transform_tiles(b, panel, row, 0, b->tile_columns, b->patch + row * m * row_stride, row_stride, false);
             }
         }
     }

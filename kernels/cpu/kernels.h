@@ -137,11 +137,12 @@ struct kernel_set {
 
     void (*narrow)(float *out, const struct narrow *narrow);
 
-    /* points = B^T d B of each tile; `in` is the patch's corner, a tile's is m lines further. */
-    void (*winograd_input)(const struct winograd_tiles *tiles, const float *in);
+    /* points = B^T d B of each tile; `in` is the patch's corner, the next tile's is m lines further. `doubled`: the
+     * patch is nearest-upsampled by 2 and begins with a second line: `in` is what it is made of, the next tile's m / 2
+     * lines further. Points of row 2 and column 2 are zero then; they are not written. */
+    void (*winograd_input)(const struct winograd_tiles *tiles, const float *in, bool doubled);
     /* m rows of count * m lines = A^T points A, through an epilogue (NULL: as they are; its residual is laid out as
-     * `out` is, both are floats; no SiLU). `doubled`: the input was nearest-upsampled by 2, with which the points of
-     * row 2 and column 2 are zero; they are not read. */
+     * `out` is, both are floats; no SiLU). `doubled`: points of row 2 and column 2 are zero; they are not read. */
     void (*winograd_output)(const struct winograd_tiles *tiles, float *out, bool doubled,
                             const struct epilogue *epilogue);
     /* One block of weights, (9, 16, 16), as points: (16, 16) each, point_stride floats apart; g is G, (m + 2, 3).

@@ -107,6 +107,33 @@ static double convolved(const float *patch, size_t row_lines, const float *weigh
     return sum;
 }
 
+/* Points made of the lines that were doubled are those of the doubled ones, bit by bit, and the zeros stay unwritten.
+ */
+static void expect_same_points(const struct kernel_set *kernels, size_t m, const float *wanted, const float *patch) {
+    const size_t axis = m + 2, rows = m / 2 + 2, columns = TILES * m / 2 + 2, stride = (TILES + 1) * PANEL;
+    float *stored = support_random_lines(rows * columns * PANEL, 1),
+          *points = support_random_lines(axis * axis * stride, 2),
+          *before = support_random_lines(axis * axis * stride, 2);
+    for (size_t i = 0; i < rows * columns; i++) {
+        const size_t y = i / columns * 2, x = i % columns * 2;
+        memcpy(stored + i * PANEL, patch + ((y > 0 ? y - 1 : 0) * (TILES * m + 2) + (x > 0 ? x - 1 : 0)) * PANEL,
+               LINE_BYTES);
+    }
+    kernels->winograd_input(
+        &(struct winograd_tiles){
+            .m = m, .count = TILES, .points = points, .point_stride = stride, .row_stride = columns * PANEL},
+        stored, true);
+    for (size_t point = 0; point < axis * axis; point++) {
+        const bool zero = point / axis == 2 || point % axis == 2;
+        const float *expected = zero ? before : wanted;
+        cr_assert_eq(memcmp(points + point * stride, expected + point * stride, TILES * LINE_BYTES), 0,
+                     "%s, m = %zu: point %zu of lines before upsampling differs", kernels->name, m, point);
+    }
+    free(before);
+    free(points);
+    free(stored);
+}
+
 static void check_winograd(const struct kernel_set *kernels, size_t m, bool doubled) {
     const size_t axis = m + 2, points = axis * axis, row_lines = TILES * m + 2, stride = (TILES + 1) * PANEL;
     float g[MOST_POINTS][3], *patch = support_random_lines(axis * row_lines * PANEL, m),
@@ -123,7 +150,10 @@ static void check_winograd(const struct kernel_set *kernels, size_t m, bool doub
     kernels->winograd_input(
         &(struct winograd_tiles){
             .m = m, .count = TILES, .points = v, .point_stride = stride, .row_stride = row_lines * PANEL},
-        patch);
+        patch, false);
+    if (doubled) {
+        expect_same_points(kernels, m, v, patch);
+    }
     for (size_t point = 0; point < points; point++) {
         const bool zero = doubled && (point / axis == 2 || point % axis == 2);
         for (size_t i = 0; i < TILES * PANEL; i++) {

@@ -8,7 +8,7 @@
 void VARIANT(gemm_panel)(const struct gemm *g);
 void VARIANT(depthwise)(float *out, const struct depthwise *depthwise);
 void VARIANT(narrow)(float *out, const struct narrow *n);
-void VARIANT(winograd_input)(const struct winograd_tiles *tiles, const float *in);
+void VARIANT(winograd_input)(const struct winograd_tiles *tiles, const float *in, bool doubled);
 void VARIANT(winograd_output)(const struct winograd_tiles *tiles, float *out, bool doubled,
                               const struct epilogue *epilogue);
 void VARIANT(winograd_weights)(float *out, size_t point_stride, const float *in, size_t m, const float (*g)[3],

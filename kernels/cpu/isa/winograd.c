@@ -7,7 +7,8 @@
  * (p - q) sits in G (../conv2d_winograd.c), so that rows of A^T are the powers of p.
  *
  * On a line that nearest upsampling doubled, (a, b, b, c, c, d), the row of point -1 is zero: of m = 4, 25 of 36
- * products remain, of m = 6, 49 of 64. What is `doubled` leaves them out on the way back.
+ * products remain, of m = 6, 49 of 64. What is `doubled` reads the line as it was, (a, b, c, d), and leaves those
+ * points out.
  *
  * Each transform is one inlined function with m a constant, of a part of a line as wide as a vector. */
 #include "kernels/cpu/isa/isa.h"
@@ -128,12 +129,18 @@ void VARIANT(winograd_weights)(float *out, size_t point_stride, const float *in,
 
 /* ---- inputs ---- */
 
-ALWAYS_INLINE void input_tile(const size_t m, float *out, size_t point_stride, const float *in, size_t row_stride) {
-    vec middle[MOST_POINTS][MOST_POINTS], v[MOST_POINTS];
-    for (size_t x = 0; x < m + 2; x++) {
-        vec d[MOST_POINTS];
+/* Where line i of a patch is stored: as it is, or each line once that is there twice. */
+ALWAYS_INLINE size_t stored_line(const bool doubled, size_t i) {
+    return doubled ? (i + 1) / 2 : i;
+}
+
+ALWAYS_INLINE void input_tile(const size_t m, const bool doubled, float *out, size_t point_stride, const float *in,
+                              size_t row_stride) {
+    const size_t columns = stored_line(doubled, m + 1) + 1;
+    vec middle[MOST_POINTS][MOST_POINTS], d[MOST_POINTS], v[MOST_POINTS];
+    for (size_t x = 0; x < columns; x++) {
         UNROLLED(y, m + 2) {
-            d[y] = vec_load(in + y * row_stride + x * PANEL);
+            d[y] = vec_load(in + stored_line(doubled, y) * row_stride + x * PANEL);
         }
         transform_input(m, v, d);
         UNROLLED(y, m + 2) {
@@ -141,29 +148,39 @@ ALWAYS_INLINE void input_tile(const size_t m, float *out, size_t point_stride, c
         }
     }
     for (size_t y = 0; y < m + 2; y++) {
-        transform_input(m, v, middle[y]);
+        if (doubled && y == MINUS_ONE) {
+            continue;
+        }
         UNROLLED(x, m + 2) {
-            vec_store(out + (y * (m + 2) + x) * point_stride, v[x]);
+            d[x] = middle[y][stored_line(doubled, x)];
+        }
+        transform_input(m, v, d);
+        UNROLLED(x, m + 2) {
+            if (!(doubled && x == MINUS_ONE)) {
+                vec_store(out + (y * (m + 2) + x) * point_stride, v[x]);
+            }
         }
     }
 }
 
-ALWAYS_INLINE void input_tiles(const size_t m, const struct winograd_tiles *tiles, const float *in) {
+ALWAYS_INLINE void input_tiles(const size_t m, const bool doubled, const struct winograd_tiles *tiles,
+                               const float *in) {
+    const size_t step = doubled ? m / 2 : m;
     for (size_t tile = 0; tile < tiles->count; tile++) {
         for (size_t lane = 0; lane < PANEL; lane += VECTOR_LANES) {
-            input_tile(m, tiles->points + tile * PANEL + lane, tiles->point_stride, in + tile * m * PANEL + lane,
-                       tiles->row_stride);
+            input_tile(m, doubled, tiles->points + tile * PANEL + lane, tiles->point_stride,
+                       in + tile * step * PANEL + lane, tiles->row_stride);
         }
     }
 }
 
-void VARIANT(winograd_input)(const struct winograd_tiles *tiles, const float *in) {
+void VARIANT(winograd_input)(const struct winograd_tiles *tiles, const float *in, bool doubled) {
     if (tiles->m == 2) {
-        input_tiles(2, tiles, in);
+        doubled ? input_tiles(2, true, tiles, in) : input_tiles(2, false, tiles, in);
     } else if (tiles->m == 4) {
-        input_tiles(4, tiles, in);
+        doubled ? input_tiles(4, true, tiles, in) : input_tiles(4, false, tiles, in);
     } else {
-        input_tiles(6, tiles, in);
+        doubled ? input_tiles(6, true, tiles, in) : input_tiles(6, false, tiles, in);
     }
 }
 
