@@ -64,10 +64,10 @@ static void print_kernels(const struct vaemark_trace *trace) {
 
 /* "64", or "48x80": height and width. */
 static bool read_size(const char *text, int64_t *height, int64_t *width) {
-    const char *by = strchr(text, 'x');
-    *height = atoi(text);
-    *width = by ? atoi(by + 1) : *height;
-    return *height > 0 && *width > 0;
+    char *end;
+    *height = strtoll(text, &end, 10);
+    *width = *end == 'x' ? strtoll(end + 1, &end, 10) : *height;
+    return *end == '\0' && *height > 0 && *width > 0;
 }
 
 static bool make_inputs(const struct vaemark_graph *graph, const char *latents, struct vaemark_tensors *inputs) {
@@ -163,7 +163,8 @@ int main(int argc, char **argv) {
     struct vaemark_message message = {""};
     int64_t height, width;
     if (argc < 3 || !read_size(argv[2], &height, &width)) {
-        fprintf(stderr, "usage: %s MODEL LATENTS [DECODES [THREADS [ISA [PRECISION]]]]\n", argv[0]);
+        fprintf(stderr, "usage: %s MODEL LATENTS [DECODES [THREADS [ISA [PRECISION]]]]      LATENTS: 64, or 48x80\n",
+                argv[0]);
         return 2;
     }
     const struct vaemark_option items_of_options[] = {
