@@ -8,6 +8,7 @@
 #include "base/clock.h"
 #include "harness/checks/checks.h"
 #include "harness/environment.h"
+#include "harness/run/case_record.h"
 #include "harness/run/launches.h"
 #include "harness/run/memory_phases.h"
 #include "harness/run/profile.h"
@@ -118,23 +119,6 @@ static enum vaemark_status measure_shapes(struct judgement *j, struct error *err
     j->row->image_height = image->dims[image->rank - 2];
     j->row->image_width = image->dims[image->rank - 1];
     return VAEMARK_OK;
-}
-
-static void fill_identity(struct judgement *j, int64_t threads, const char *repro) {
-    const struct run_case *item = j->item;
-    struct record *record = j->record;
-    struct case_row *row = j->row;
-    row->id = record_text(record, item->id);
-    row->model = record_text(record, item->model->name);
-    row->vae_type = record_text(record, item->model->model->type->name);
-    row->decoder = record_text(record, item->decoder->text);
-    row->backend = record_text(record, item->decoder->name);
-    row->precision = record_text(record, item->precision);
-    row->options = record_text(record, item->options_text);
-    row->shape = record_text(record, item->shape);
-    row->repro = record_text(record, repro);
-    row->threads = threads;
-    row->batch = item->batch;
 }
 
 /* The case's options for open: threads, and what is switched on or refused under observation left out. */
@@ -278,68 +262,6 @@ static enum vaemark_status judge_refused(struct judgement *j, struct error *erro
     return status;
 }
 
-/* ---- Pictures ---- */
-
-/* (3,H,W) of the first sample as 8-bit RGB. */
-static void to_pixels(const struct vaemark_tensor *image, uint8_t *pixels, int64_t height, int64_t width) {
-    int64_t plane = height * width;
-    for (int64_t c = 0; c < 3; c++) {
-        for (int64_t i = 0; i < plane; i++) {
-            double value = 0;
-            tensor_read_f64(&value, image, c * plane + i, 1);
-            pixels[i * 3 + c] = metrics_to_8bit(value);
-        }
-    }
-}
-
-/* |image - oracle| a pixel and channel, times `gain`, black where there is none. */
-static void to_error_map(const struct vaemark_tensor *image, const struct vaemark_tensor *oracle, double gain,
-                         uint8_t *pixels, int64_t height, int64_t width) {
-    int64_t plane = height * width;
-    for (int64_t c = 0; c < 3; c++) {
-        for (int64_t i = 0; i < plane; i++) {
-            double a = 0, b = 0;
-            tensor_read_f64(&a, image, c * plane + i, 1);
-            tensor_read_f64(&b, oracle, c * plane + i, 1);
-            double scaled = fabs(a - b) * gain * 255;
-            pixels[i * 3 + c] = !(scaled < 255) ? 255 : (uint8_t)scaled;
-        }
-    }
-}
-
-static void record_pictures(struct judgement *j) {
-    const struct vaemark_tensor *image = &j->first_image;
-    if (!j->item->block->pictures || !j->oracle || !image->data || image->shape[1] != 3) {
-        return;
-    }
-    int64_t height = j->row->image_height, width = j->row->image_width;
-    uint8_t *pixels = malloc((size_t)(height * width * 3));
-    if (!pixels) {
-        return;
-    }
-    bool reference = strcmp(j->item->decoder->backend, "reference") == 0;
-    const struct vaemark_tensor *wanted = reference ? &j->oracle->image_fp64 : &j->oracle->image_fp32;
-    double gain = j->row->max_abs_error > 0 ? 1 / j->row->max_abs_error : 1;
-    to_pixels(image, pixels, height, width);
-    record_add_image(j->record, j->row->id, "decoded", height, width, pixels, 1);
-    to_error_map(image, wanted, gain, pixels, height, width);
-    record_add_image(j->record, j->row->id, "error", height, width, pixels, gain);
-    free(pixels);
-}
-
-static void record_oracle(struct judgement *j) {
-    struct oracle_row *row = j->oracle ? record_append(j->record, TABLE_ORACLE) : NULL;
-    if (row) {
-        const struct metrics *own = &j->oracle->own_error;
-        *row = (struct oracle_row){.case_id = j->row->id,
-                                   .key = record_text(j->record, j->oracle->key),
-                                   .source = j->oracle->source,
-                                   .fp32_error_l2 = own->relative_l2,
-                                   .fp32_error_max = own->max_abs_error,
-                                   .image_max_abs = own->oracle_max_abs};
-    }
-}
-
 /* ---- The case ---- */
 
 /* Without an oracle the case cannot be judged; the others can. A refusal is judged without one, and a decoder that
@@ -367,19 +289,6 @@ static void set_outcome_of_checks(struct judgement *j, const char *must_refuse) 
             snprintf(reason, sizeof reason, "%s was refused, as it must be on this VAE type", must_refuse);
         }
         set_outcome(j, must_refuse ? "refused" : "passed", reason);
-    }
-}
-
-/* What the worker told of itself (a framework's version, say) as facts of the run. */
-static void record_hello(struct judgement *j, const struct worker_hello *hello) {
-    const char *key;
-    json_t *value;
-    json_object_foreach(hello->facts, key, value) {
-        char name[160];
-        snprintf(name, sizeof name, "hello_%.60s_%.60s", j->item->decoder->name, key);
-        if (json_is_string(value)) {
-            record_add_fact(j->record, name, json_string_value(value), "");
-        }
     }
 }
 
@@ -411,7 +320,7 @@ static void judge_case(struct judgement *j, const struct run_settings *settings)
     const struct worker_hello *hello = worker_hello(j->session.worker);
     j->deterministic = hello->deterministic;
     note_algorithm(j, hello);
-    record_hello(j, hello);
+    case_record_facts(j, hello);
     if (!hello->available) {
         set_outcome(j, "unsupported", hello->reason);
         return;
@@ -454,7 +363,7 @@ enum vaemark_status run_case(const struct run_settings *settings, const struct r
                             .ceilings = settings->ceilings,
                             .launches = launches,
                             .row = row};
-    fill_identity(j, settings->threads, repro);
+    case_record_identity(j, settings->threads, repro);
     enum vaemark_status status = make_inputs(j, error);
     if (status == VAEMARK_OK) {
         status = measure_shapes(j, error);
@@ -468,8 +377,8 @@ enum vaemark_status run_case(const struct run_settings *settings, const struct r
     if (status == VAEMARK_OK) {
         if (!row->outcome[0]) {
             judge_case(j, settings);
-            record_pictures(j);
-            record_oracle(j);
+            case_record_pictures(j);
+            case_record_oracle(j);
         }
         *outcome = row->outcome;
     }
