@@ -7,8 +7,10 @@
 static const double NS_PER_S = 1e9;
 
 const char roofline_above[] =
-    "FLOPs are those of the direct form, and Winograd's kernels take fewer; small tensors come from caches, which are "
-    "faster than the memory that was measured; and ceilings that were measured while other work ran are too low.";
+    "FLOPs are those of the direct form, and Winograd's kernels take fewer; the ceiling of multiply-adds is FP32's, "
+    "and "
+    "AMX's bfloat16 has a higher one; small tensors come from caches, which are faster than the memory that was "
+    "measured; and ceilings that were measured while other work ran are too low.";
 
 const char *const roofline_key_names[ROOFLINE_KEYS] = {[ROOFLINE_BY_OP] = "op", [ROOFLINE_BY_KERNEL] = "kernel"};
 
