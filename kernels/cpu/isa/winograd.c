@@ -10,7 +10,8 @@
  * products remain, of m = 6, 49 of 64. What is `doubled` reads the line as it was, (a, b, c, d), and leaves those
  * points out.
  *
- * Each transform is one inlined function with m a constant, of a part of a line as wide as a vector. */
+ * Each transform is one inlined function with m a constant, of a part of a line as wide as a vector. Points lie far
+ * apart, in more streams than a processor follows by itself: the next tile's lines are fetched ahead. */
 #include "kernels/cpu/isa/isa.h"
 
 enum { MOST_POINTS = 8, MINUS_ONE = 2 };
@@ -158,6 +159,7 @@ ALWAYS_INLINE void input_tile(const size_t m, const bool doubled, float *out, si
         UNROLLED(x, m + 2) {
             if (!(doubled && x == MINUS_ONE)) {
                 vec_store(out + (y * (m + 2) + x) * point_stride, v[x]);
+                __builtin_prefetch(out + (y * (m + 2) + x) * point_stride + PANEL, 1);
             }
         }
     }
@@ -214,6 +216,7 @@ ALWAYS_INLINE void output_tile(const size_t m, const bool doubled, float *out, s
         UNROLLED(k, m + 2) {
             if (!(doubled && k == MINUS_ONE)) {
                 p[k] = vec_load(in + (k * (m + 2) + i) * point_stride);
+                __builtin_prefetch(in + (k * (m + 2) + i) * point_stride + PANEL);
             }
         }
         transform_output(m, doubled, y, p);
@@ -235,18 +238,18 @@ ALWAYS_INLINE void output_tile(const size_t m, const bool doubled, float *out, s
 
 ALWAYS_INLINE void output_tiles(const size_t m, const bool doubled, const struct winograd_tiles *tiles, float *out,
                                 const struct epilogue *epilogue) {
-    for (size_t lane = 0; lane < PANEL; lane += VECTOR_LANES) {
-        struct finish f = {.any = epilogue != NULL};
-        if (epilogue != NULL) {
-            f.alpha = vec_set(epilogue->alpha);
-            f.beta = vec_set(epilogue->beta);
-            f.bias = epilogue->bias ? vec_load(epilogue->bias + lane) : (vec){0};
-            f.relu = epilogue->activation == ACTIVATION_RELU;
-        }
-        const float *residual = epilogue != NULL ? epilogue->residual : NULL;
-        for (size_t tile = 0; tile < tiles->count; tile++) {
+    const float *residual = epilogue != NULL ? epilogue->residual : NULL;
+    for (size_t tile = 0; tile < tiles->count; tile++) {
+        for (size_t lane = 0; lane < PANEL; lane += VECTOR_LANES) {
             const size_t place = tile * m * PANEL + lane;
-            f.residual = residual != NULL ? residual + place : NULL;
+            struct finish f = {.any = epilogue != NULL};
+            if (epilogue != NULL) {
+                f.alpha = vec_set(epilogue->alpha);
+                f.beta = vec_set(epilogue->beta);
+                f.bias = epilogue->bias ? vec_load(epilogue->bias + lane) : (vec){0};
+                f.relu = epilogue->activation == ACTIVATION_RELU;
+                f.residual = residual != NULL ? residual + place : NULL;
+            }
             output_tile(m, doubled, out + place, tiles->row_stride, tiles->points + tile * PANEL + lane,
                         tiles->point_stride, &f);
         }
