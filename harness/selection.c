@@ -6,6 +6,7 @@
 
 #include "base/text.h"
 #include "harness/cli.h"
+#include "kernels/cpu/kernels.h"
 
 static enum vaemark_status take_shard(struct selection *selection, const char *value, struct error *error) {
     long long shard = 0, count = 0;
@@ -17,6 +18,27 @@ static enum vaemark_status take_shard(struct selection *selection, const char *v
     selection->shard = shard;
     selection->shard_count = count;
     return VAEMARK_OK;
+}
+
+/* Refused here once, not by a worker in each case. */
+static enum vaemark_status take_isa(struct selection *selection, const char *value, struct error *error) {
+    size_t count;
+    const struct kernel_set *const *sets = kernel_sets(&count);
+    char known[128] = "auto";
+    bool found = strcmp(value, "auto") == 0;
+    for (size_t i = 0; i < count; i++) {
+        const size_t used = strlen(known);
+        snprintf(known + used, sizeof known - used, ", %s", sets[i]->name);
+        found = found || strcmp(value, sets[i]->name) == 0;
+    }
+    if (!found) {
+        return error_set(error, VAEMARK_INVALID_ARGUMENT, "--isa wants one of %s, not '%s'", known, value);
+    }
+    selection->isa = value;
+    return kernel_set_choose(value)
+               ? VAEMARK_OK
+               : error_set(error, VAEMARK_INVALID_ARGUMENT,
+                           "--isa %s: this processor lacks it; 'vaemark list backends' tells", value);
 }
 
 static enum vaemark_status keep(int added, struct error *error) {
@@ -43,6 +65,9 @@ enum vaemark_status selection_take(struct selection *selection, const char *opti
     if (strcmp(option, "case") == 0) {
         return keep(text_list_add(&selection->case_globs, value), error);
     }
+    if (strcmp(option, "isa") == 0) {
+        return take_isa(selection, value, error);
+    }
     if (strcmp(option, "shard") == 0) {
         return take_shard(selection, value, error);
     }
@@ -58,6 +83,24 @@ enum vaemark_status selection_take(struct selection *selection, const char *opti
     }
     *taken = false;
     return VAEMARK_OK;
+}
+
+/* As if it had been given with the decoder, so that ids and the result file tell. */
+static enum vaemark_status add_isa(const char *isa, struct decoder_spec *spec, struct error *error) {
+    char text[sizeof spec->text + 32];
+    if (strcmp(spec->backend, "cpu") != 0 || option_list_find(&spec->options, "isa")) {
+        return VAEMARK_OK;
+    }
+    snprintf(text, sizeof text, "%s,isa=%s", spec->text, isa);
+    return decoder_spec_parse(text, spec, error);
+}
+
+static bool has_backend(const struct selection *selection, const char *backend) {
+    bool found = false;
+    for (size_t i = 0; i < selection->spec_count; i++) {
+        found = found || strcmp(selection->specs[i].backend, backend) == 0;
+    }
+    return found;
 }
 
 /* The decoders of the command line, or else the suite's. */
@@ -82,9 +125,15 @@ static enum vaemark_status parse_decoders(struct selection *selection, struct er
     }
     for (size_t i = 0; status == VAEMARK_OK && i < all.count; i++) {
         status = decoder_spec_parse(all.items[i], &selection->specs[i], error);
+        if (status == VAEMARK_OK && selection->isa) {
+            status = add_isa(selection->isa, &selection->specs[i], error);
+        }
         selection->spec_count++;
     }
     text_list_free(&all);
+    if (status == VAEMARK_OK && selection->isa && !has_backend(selection, "cpu")) {
+        return error_set(error, VAEMARK_INVALID_ARGUMENT, "--isa is for backend cpu, and no decoder here is of it");
+    }
     return status;
 }
 
@@ -162,6 +211,8 @@ char *selection_repro(const struct selection *selection, const struct run_case *
     append_option(out, "case", item->id);
     if (selection->decoders.count + selection->backends.count > 0) {
         append_option(out, "decoder", item->decoder->text);
+    } else if (selection->isa) {
+        append_option(out, "isa", selection->isa);
     }
     for (size_t i = 0; i < selection->weights.count; i++) {
         append_option(out, "weights", selection->weights.items[i]);

@@ -10,6 +10,7 @@ struct selection {
     struct text_list decoders, backends, model_names, case_globs;
     struct text_list weights; /* as given, for repro lines */
     const char *memory_limit; /* as given, for repro lines; NULL: not */
+    const char *isa;          /* of the decoders of backend cpu that name none; NULL: theirs to choose */
     int64_t shard, shard_count;
     struct models models;
     struct suite *suite;
@@ -23,6 +24,7 @@ struct selection {
     {"suite", "NAME|FILE", "a suite's name, or its file (default smoke)"},                               \
         {"decoder", "DECODER", "a decoder under test, as cpu,threads=1 or exec:'CMD'; may be repeated"}, \
         {"backend", "LIST", "short for plain decoders: reference,cpu"},                                  \
+        {"isa", "NAME", "instructions of backend cpu: auto, amx, avx512, avx2, portable"},               \
         {"model", "LIST", "only these models of the suite"},                                             \
         {"case", "GLOB", "only cases whose id matches (* and ?); may be repeated"},                      \
         {"shard", "I/N", "only the I-th of N parts, balanced by cost"},                                  \

@@ -39,6 +39,7 @@ static const struct cli_option option_table[] = {
     {"tile-stride", "PX", "with --tiling: from one tile's start to the next one's (default: the class's own)"},
     {"slicing", NULL, "decode the samples of a batch one by one"},
     {"threads", "N", "threads (default 0: all CPUs)"},
+    {"isa", "NAME", "instructions of backend cpu: auto (default), amx, avx512, avx2, portable"},
     {"option", "KEY=VALUE", "another option of the backend; may be repeated"},
     {"trace", "FILE", "what was launched, one JSON object a line; - for standard output"},
     {"allow-nonfinite", NULL, "decode latents that hold NaN or Inf"},
@@ -117,6 +118,9 @@ static enum vaemark_status take_option(struct decode_options *decode, const char
     }
     if (strcmp(option, "latents-size") == 0) {
         return take_latents_size(decode, value, error);
+    }
+    if (strcmp(option, "isa") == 0) {
+        return option_list_set(&decode->options, option, value, error);
     }
     if (strcmp(option, "slicing") == 0 || strcmp(option, "quantize") == 0) {
         return option_list_set(&decode->options, option, "on", error);

@@ -1,5 +1,6 @@
 /* Expansion decides what is run at all: ids, filters, shards, and that nothing is never green. */
 #include <criterion/criterion.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "harness/selection.h"
@@ -47,6 +48,44 @@ Test(cases, globs_and_models_narrow_down) {
         cr_assert(strstr(id, "/cpu/"), "%s", id);
         cr_assert(strncmp(id, "sd15-mini/", 10) == 0 || strncmp(id, "taef2/", 6) == 0, "%s", id);
     }
+    selection_free(&selection);
+}
+
+Test(cases, isa_is_an_option_of_the_cpu_decoders) {
+    struct selection selection = {0};
+    take(&selection, "decoder", "cpu");
+    take(&selection, "decoder", "cpu,isa=auto,name=chosen");
+    take(&selection, "decoder", "reference");
+    take(&selection, "isa", "portable");
+    expand(&selection, VAEMARK_OK);
+    cr_assert(has(&selection, "sd15-mini/cpu/fp32/isa=portable/1x4x8x8"));
+    cr_assert(!has(&selection, "sd15-mini/cpu/fp32/plain/1x4x8x8"));
+    cr_assert(has(&selection, "sd15-mini/chosen/fp32/isa=auto/1x4x8x8"), "what names its own keeps it");
+    cr_assert(has(&selection, "sd15-mini/reference/fp32/plain/1x4x8x8"));
+    selection_free(&selection);
+}
+
+Test(cases, repro_names_the_isa_that_the_suites_decoders_were_given) {
+    struct selection selection = {0};
+    take(&selection, "isa", "portable");
+    take(&selection, "case", "sd15-mini/cpu/*/1x4x8x8");
+    expand(&selection, VAEMARK_OK);
+    cr_assert_gt(selection.cases.count, 0);
+    char *repro = selection_repro(&selection, &selection.cases.items[0], 0);
+    cr_assert(strstr(repro, " --isa 'portable'"), "%s", repro);
+    free(repro);
+    selection_free(&selection);
+}
+
+Test(cases, isa_that_nobody_could_heed_is_an_error) {
+    struct selection selection = {0};
+    struct error error = {0};
+    bool taken = false;
+    cr_assert_eq(selection_take(&selection, "isa", "sse9", &taken, &error), VAEMARK_INVALID_ARGUMENT);
+    cr_assert(strstr(error.message, "portable"), "it says which there are: %s", error.message);
+    take(&selection, "isa", "portable");
+    take(&selection, "backend", "reference");
+    expand(&selection, VAEMARK_INVALID_ARGUMENT);
     selection_free(&selection);
 }
 

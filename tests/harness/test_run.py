@@ -78,6 +78,16 @@ class Run(CommandLine):
         listed = vaemark("list", "cases", "--suite", self.suite(), "--case", "taesd-mini/*").stdout.split()
         self.assertEqual(sorted(cases), sorted(listed))
 
+    def test_isa_keeps_the_cpu_decoder_to_these_instructions(self):
+        process, out = self.run_suite("--isa", "portable", "--backend", "cpu", "--case", "taesd-mini/*/fp32/isa=portable/*")
+        self.assert_exit(process, 0)
+        record = self.record(out)
+        self.assertTrue(record["trace"])
+        self.assertEqual([row["kernel"] for row in record["trace"] if not row["kernel"].endswith("_portable")], [])
+        process, _ = self.run_suite("--isa", "sse9", "--backend", "cpu")
+        self.assert_exit(process, 2)
+        self.assertIn("portable", process.stderr, "it says which there are")
+
     def test_nothing_compared_is_not_green(self):
         """fp16 is declared unsupported by cpu: a run of that alone proves nothing."""
         process, out = self.run_suite("--decoder", "cpu,precision=fp16")  # also where an option would have to be refused
