@@ -1,5 +1,4 @@
-/* The verbs of the ABI. A decoder is packed weights, the current settings and, once prepared, a plan with its memory.
- */
+/* The verbs of the ABI. A decoder is packed weights, settings and, once prepared, a plan with its memory. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
